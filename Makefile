@@ -1,0 +1,53 @@
+# The front door: `make` lists what can be done. Everything runs in .venv, made from requirements.txt.
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# The first Python that this project supports; PYTHON=… takes another
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-slow verify bench check format lock plots-page
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
+
+repro: $(VENV)/installed  ## Set up the environment, get the data and run the pipeline: dvc repro
+	dvc repro
+
+test: $(VENV)/installed check  ## Lint, check types and run the fast tests
+	pytest
+
+test-slow: $(VENV)/installed  ## Run the slow tests: reproduce the committed results on the whole dataset
+	pytest -m slow -n 0 -s
+
+verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit by bit
+	python -m review.verify
+
+bench: $(VENV)/installed  ## Compare the training's speed with a plain Keras script's
+	dvc repro --quiet prepare
+	python -m benchmarks.training
+
+check: $(VENV)/installed  ## Lint, format check and type check
+	ruff check
+	ruff format --check
+	mypy
+
+format: $(VENV)/installed  ## Format the code and mend what lint can mend
+	ruff format
+	ruff check --fix
+
+lock: $(VENV)/installed  ## Lock the newest versions of all dependencies with their hashes
+	uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes --no-emit-index-url \
+		--group dev --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+
+plots-page: $(VENV)/installed  ## Make the offline page of dvc plots again
+	python -m review.plots_page
+
+$(VENV)/installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo 'error: Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=…' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	pip install --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@

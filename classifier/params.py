@@ -1,0 +1,133 @@
+"""The typed content of params.yaml, read once and validated whole."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from classifier.cli import InputError
+
+PATH = Path("params.yaml")
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's range
+
+
+class Section(BaseModel):
+    """A block of params.yaml: no unknown keys, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class File(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Files(Section):
+    train_images: File
+    train_labels: File
+    test_images: File
+    test_labels: File
+
+
+class Dataset(Section):
+    name: Annotated[str, Field(min_length=1)]
+    classes: Annotated[list[str], Field(min_length=2, max_length=256)]  # IDX labels are one byte
+    files: Files
+    sources: Annotated[list[str], Field(min_length=1)]
+
+
+class Prepare(Section):
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split: Literal["last", "stratified"]
+    seed: Seed
+
+
+class Model(Section):
+    architecture: str  # the known names are those of classifier.models
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Train(Section):
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine"]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Count
+    epochs: Count
+    seed: Seed
+
+
+class Evaluate(Section):
+    batch_size: Count
+    mistakes: Annotated[int, Field(ge=1, le=100)]
+
+
+class Runtime(Section):
+    op_determinism: bool
+    onednn: bool
+    cpu_isa: Literal["AVX2", "native"]
+    threads: Annotated[int, Field(ge=0, le=256)]
+    precision: Literal["float32", "mixed_bfloat16"]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    dataset: Dataset
+    prepare: Prepare
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    runtime: Runtime
+
+
+def load_params(path: Path = PATH) -> Params:
+    """Read and validate params.yaml.
+
+    It is parsed as YAML 1.2, as DVC parses it: 1e-3 is a number, a repeated key an error.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or holds unknown, missing or wrong values; the message
+            names each key and what is allowed.
+    """
+    try:
+        return Params.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; run from the project's top folder") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"{path}{where}: {' '.join(str(error.problem).split())}") from None
+    except YAMLError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: " + "; ".join(map(_explain, error.errors()))) from None
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One wrong value in words: its key, what is allowed and what is there."""
+    key = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(error['loc'])}"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    message = error["msg"].replace("Input should", "should")
+    return f"{key}: {message}, not {error['input']!r:.60}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """The known key of the same section that is most like the unknown one, as a question."""
+    section: Any = Params
+    for key in location[:-1]:
+        section = section.model_fields[key].annotation
+    nearest = difflib.get_close_matches(str(location[-1]), section.model_fields, n=1, cutoff=0)
+    return f", did you mean {nearest[0]}?"

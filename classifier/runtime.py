@@ -1,0 +1,80 @@
+"""What has to be settled before TensorFlow wakes: determinism, instructions, threads, precision.
+
+Call start() before any import of TensorFlow or Keras; it is the only function that imports them here.
+"""
+
+import os
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from classifier.params import Runtime
+
+
+def start(settings: Runtime) -> None:
+    """Import TensorFlow under the given settings.
+
+    oneDNN reads its variables when TensorFlow loads it, so they are set first. With op determinism TensorFlow raises
+    where an operation has no deterministic form; the number of threads is fixed because oneDNN and Eigen divide a sum
+    by it, and so choose its order.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters of it is raised in Python, too
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(settings.onednn))
+    if settings.cpu_isa != "native":
+        os.environ["ONEDNN_MAX_CPU_ISA"] = settings.cpu_isa
+
+    with _quiet():
+        import keras
+        import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
+    if settings.op_determinism:
+        tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(settings.precision)
+
+
+def arithmetic() -> str:
+    """A fingerprint of how this CPU computes under the settings in force: eight hexadecimal digits.
+
+    Two machines with the same fingerprint are the same kind of CPU for this pipeline, and must make the same bits. It
+    is the CRC-32 of the results of the operations that differ between CPUs (convolutions, matrix products, softmax,
+    exponentials, reciprocal square roots), on fixed numbers in shapes like those of training.
+    """
+    import tensorflow as tf
+
+    images = tf.random.stateless_uniform([128, 28, 28, 1], seed=[1, 2])
+    first = tf.random.stateless_normal([3, 3, 1, 32], seed=[3, 4])
+    second = tf.random.stateless_normal([3, 3, 32, 64], seed=[5, 6])
+    dense = tf.random.stateless_normal([1600, 10], seed=[7, 8])
+    with tf.GradientTape() as tape:
+        tape.watch([first, second, dense])
+        hidden = tf.nn.max_pool2d(tf.nn.relu(tf.nn.conv2d(images, first, 1, "VALID")), 2, 2, "VALID")
+        hidden = tf.nn.max_pool2d(tf.nn.relu(tf.nn.conv2d(hidden, second, 1, "VALID")), 2, 2, "VALID")
+        logits = tf.reshape(hidden, [128, 1600]) @ dense / 100
+        loss = tf.reduce_mean(tf.reduce_logsumexp(logits, axis=1))
+    gradients = tape.gradient(loss, [first, second, dense])
+    results = [tf.nn.softmax(logits), *gradients, tf.math.rsqrt(images + 1), images / (images + 1)]
+    return f"{zlib.crc32(b''.join(result.numpy().tobytes() for result in results)):08x}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what TensorFlow's libraries print while they load, unless loading fails.
+
+    They write a dozen lines on missing GPUs straight to the process's stderr, before they know their log level.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

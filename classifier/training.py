@@ -1,0 +1,120 @@
+"""The training loop's parts: the batches, the learning rate's schedule, the optimizer, the fit."""
+
+import math
+import sys
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from classifier import params
+from classifier.cli import InputError
+from classifier.dataset import Split
+
+# Batches handed to TensorFlow at a time: saves the way through Python after every one, and changes no bits.
+STEPS_PER_EXECUTION = 64
+VALIDATION_BATCH = 1000  # images; validation keeps no gradients, so it may take more at once
+
+
+def fit(
+    model: keras.Model,
+    training: Split,
+    validation: Split,
+    settings: params.Train,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> pd.DataFrame:
+    """Train the model in place; show a progress bar in a terminal, a line an epoch elsewhere.
+
+    Returns a row an epoch: epoch (1 first), loss and accuracy while training (with dropout), and val_loss and
+    val_accuracy on the validation split after the epoch. Losses are in nats.
+
+    Raises:
+        InputError: the training diverged.
+    """
+    steps = math.ceil(len(training.labels) / settings.batch_size)
+    model.compile(
+        optimizer=optimizer(settings, steps),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        steps_per_execution=STEPS_PER_EXECUTION,
+    )
+    classes = model.output_shape[-1]
+    current = tf.Variable(0, dtype=tf.int64)
+    history = model.fit(
+        shuffled_batches(training, classes, settings, current),
+        epochs=settings.epochs,
+        validation_data=ordered_batches(validation, classes),
+        shuffle=False,  # the batches are
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: current.assign(epoch)),
+            keras.callbacks.TerminateOnNaN(),
+            *callbacks,
+        ],
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    curves = pd.DataFrame(history.history, columns=["loss", "accuracy", "val_loss", "val_accuracy"])
+    curves.insert(0, "epoch", range(1, len(curves) + 1))
+    if not np.isfinite(curves.to_numpy(float)).all():
+        raise InputError(f"the loss is no number any more in epoch {len(curves)}; lower train.learning_rate")
+    return curves
+
+
+def shuffled_batches(split: Split, classes: int, settings: params.Train, epoch: tf.Variable) -> tf.data.Dataset:
+    """An epoch's batches: pixels (b, height, width, 1) as uint8 and one-hot labels (b, classes).
+
+    The order depends on the seed and on the epoch's number alone, which each iteration reads anew from `epoch`. The
+    images lie in memory once, as bytes, and TensorFlow gathers each batch itself.
+    """
+    pixels, labels = tf.constant(split.images[..., None]), tf.constant(split.labels)
+    count = len(split.labels)
+
+    def order(_: tf.Tensor) -> tf.data.Dataset:
+        seed = [tf.constant(settings.seed, tf.int64), epoch.read_value()]
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(tf.range(count), seed))
+
+    def gather(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(pixels, positions), tf.one_hot(tf.gather(labels, positions), classes)
+
+    positions = tf.data.Dataset.range(1).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
+    return positions.batch(settings.batch_size).map(gather).prefetch(tf.data.AUTOTUNE)
+
+
+def ordered_batches(split: Split, classes: int) -> tf.data.Dataset:
+    """A split's batches in its own order, in the form of shuffled_batches."""
+    batches = tf.data.Dataset.from_tensor_slices((split.images[..., None], split.labels)).batch(VALIDATION_BATCH)
+    return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, classes)))
+
+
+def optimizer(settings: params.Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """The optimizer that params.yaml names, with its learning rate's schedule."""
+    rate = learning_rate(settings, steps_per_epoch)
+    decay = settings.weight_decay or None
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    return keras.optimizers.Adam(rate, weight_decay=decay)
+
+
+def learning_rate(
+    settings: params.Train, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The rate at every step: a linear rise over the warm-up, then constant, or a cosine down to 0.
+
+    The cosine is that of Loshchilov and Hutter, SGDR (2017), without restarts.
+    """
+    peak = settings.learning_rate
+    warmup = round(settings.warmup_epochs * steps_per_epoch)
+    if settings.schedule == "cosine":
+        after = max(1, settings.epochs * steps_per_epoch - warmup)
+    elif warmup:
+        after = 1
+    else:
+        return peak
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else peak,
+        decay_steps=after,
+        alpha=0.0 if settings.schedule == "cosine" else 1.0,  # 1: stay at the peak
+        warmup_target=peak if warmup else None,
+        warmup_steps=warmup,
+    )

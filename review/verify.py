@@ -1,0 +1,119 @@
+"""Prove the committed results: reproduce HEAD in a fresh clone with an empty cache, and compare every output.
+
+Prints a table of the outputs and one verdict, and exits with 1 if that is *different*:
+
+identical   every output has the committed hash, and git sees no change
+equivalent  hashes differ, but every metric lies within TOLERANCE of the committed one, and at least AGREEMENT of the
+            test predictions are the same class: the last bits differ between kinds of CPU, and training amplifies them
+different   neither
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+TOLERANCE = 0.01  # of losses and scores; kinds of CPU were seen to differ by 0.002
+AGREEMENT = 0.97  # of the predicted classes; kinds of CPU were seen to agree on 0.984
+NO_SCORES = {"best_epoch", "arithmetic"}  # a position on a flat curve, and the kind of CPU itself
+
+PREDICTIONS = Path("metrics/predictions.csv")
+METRICS = [Path("metrics/train.json"), Path("metrics/evaluate.json")]
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
+        clone, committed = Path(temporary, "clone"), Path(temporary, "committed")
+        head = _git(Path.cwd(), "rev-parse", "HEAD")
+        for folder in (clone, committed):
+            _git(Path.cwd(), "clone", "--quiet", _git(Path.cwd(), "rev-parse", "--show-toplevel"), str(folder))
+            _git(folder, "checkout", "--quiet", "--detach", head)
+        print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
+        _dvc(clone, "cache", "dir", "--local", str(Path(temporary, "cache")))  # even where the user shares one
+        _dvc(clone, "repro", "--force")
+        sys.exit(report(committed, clone))
+
+
+def report(committed: Path, reproduced: Path) -> int:
+    """Print the comparison of two checkouts' results and its verdict; return the exit status."""
+    before, after = (_lock(folder) for folder in (committed, reproduced))
+    if _inputs(before) != _inputs(after):
+        print("different: the committed dvc.lock belongs to other code, params or data; run dvc repro and commit it")
+        return 1
+
+    hashes = pd.DataFrame({"committed": _outputs(before), "reproduced": _outputs(after)})
+    hashes["result"] = (hashes["committed"] == hashes["reproduced"]).map({True: "identical", False: "different"})
+    print("\n" + hashes.rename_axis("output").to_string() + "\n")
+    changed = _git(reproduced, "status", "--porcelain")
+    if (hashes["result"] == "identical").all() and not changed:
+        print("identical: every output has the committed hash, and git status is clean")
+        return 0
+
+    scores = pd.DataFrame({"committed": scores_of(committed), "reproduced": scores_of(reproduced)})
+    scores["difference"] = (scores["reproduced"] - scores["committed"]).abs()
+    print(scores.round(6).to_string() + "\n")
+    worst = scores["difference"].fillna(float("inf")).max()
+    same = agreement(committed / PREDICTIONS, reproduced / PREDICTIONS)
+    kinds = {folder: json.loads((folder / METRICS[0]).read_text())["arithmetic"] for folder in (committed, reproduced)}
+    print(
+        f"arithmetic of the CPU: {kinds[committed]} committed, {kinds[reproduced]} here\n"
+        f"largest difference of a metric: {worst:.4f}, {TOLERANCE} is tolerated\n"
+        f"test predictions of the same class: {same:.2%}, {AGREEMENT:.0%} are asked for\n"
+    )
+    if worst <= TOLERANCE and same >= AGREEMENT:
+        print("equivalent: the bits differ, the results agree within the tolerance")
+        return 0
+    print("different: the results do not agree within the tolerance")
+    return 1
+
+
+def scores_of(folder: Path) -> dict[str, float]:
+    """Every numeric metric of a checkout under its dotted name, without those that are no scores."""
+    tables = [pd.json_normalize(json.loads((folder / path).read_text())) for path in METRICS]
+    flat = {name: value for table in tables for name, value in table.iloc[0].items()}
+    return {str(name): float(value) for name, value in flat.items() if name not in NO_SCORES}
+
+
+def agreement(committed: Path, reproduced: Path) -> float:
+    """The share of images whose predicted class is the same in both tables."""
+    before, after = (pd.read_csv(path)["predicted"] for path in (committed, reproduced))
+    return float((before == after).mean()) if len(before) == len(after) else 0.0
+
+
+def _lock(folder: Path) -> dict[str, Any]:
+    stages: dict[str, Any] = YAML(typ="safe").load(folder / "dvc.lock")["stages"]
+    return stages
+
+
+def _outputs(stages: dict[str, Any]) -> dict[str, str]:
+    return {out["path"]: out["md5"][:12] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def _inputs(stages: dict[str, Any]) -> dict[str, Any]:
+    """Commands, params, and the hashes of what no stage makes: the code."""
+    made = _outputs(stages)
+    return {
+        name: (stage["cmd"], stage.get("params"), [dep for dep in stage.get("deps", []) if dep["path"] not in made])
+        for name, stage in stages.items()
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+    return result.stdout.strip()
+
+
+def _dvc(folder: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: verify: {' '.join(error.cmd[:4])} … failed with status {error.returncode}")

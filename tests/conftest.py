@@ -1,0 +1,100 @@
+"""A temporary project: the working tree's files in a git repository of their own, with a tiny dataset."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests import idx
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
+
+
+class Project:
+    """A folder with the whole project in it, and ways to run commands there as a user would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the project's folder and keep what it prints; fail the test if it fails and `check`."""
+        result = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if check and result.returncode:
+            pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def dvc(self, *arguments: str, check: bool = True) -> str:
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check).stdout
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments).stdout.strip()
+
+    def stage(self, command: str, *prefix: str) -> "subprocess.CompletedProcess[str]":
+        """Run a stage's script, whatever its exit status, under a command such as `taskset -c 0`."""
+        return self.run(*prefix, sys.executable, *command.split()[1:], check=False)
+
+    def change(self, **values: object) -> None:
+        """Set params, given as section__key=value."""
+        yaml = YAML()
+        path = self.folder / "params.yaml"
+        content = yaml.load(path)
+        for name, value in values.items():
+            *sections, key = name.split("__")
+            block = content
+            for section in sections:
+                block = block[section]
+            block[key] = value
+        yaml.dump(content, path)
+
+    def snapshot(self) -> dict[str, bytes]:
+        """All files outside the hidden folders and their content."""
+        files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
+        return {str(f): (self.folder / f).read_bytes() for f in files if f.parts[0] not in (".git", ".dvc")}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The running Python first on PATH, as in an activated environment, and an identity for git's commits."""
+    os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+    os.environ |= {
+        f"GIT_{role}_{key}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
+    }
+    os.environ.pop("DATASET_SOURCES", None)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, str]]]:
+    """A folder with a tiny dataset, and its dataset.files for params.yaml."""
+    folder = tmp_path_factory.mktemp("dataset")
+    return folder, idx.write_dataset(folder)
+
+
+@pytest.fixture(scope="session")
+def new_project(
+    tmp_path_factory: pytest.TempPathFactory, tiny_dataset: tuple[Path, dict[str, dict[str, str]]]
+) -> Callable[[], Project]:
+    """Make projects with nothing reproduced yet: short training on the tiny dataset, committed on main."""
+
+    def make() -> Project:
+        project = Project(tmp_path_factory.mktemp("project"))
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+        for name in listed.stdout.splitlines():
+            if not name.startswith(RESULTS) and (ROOT / name).exists():
+                (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, project.folder / name)
+        folder, files = tiny_dataset
+        project.change(dataset__files=files, dataset__sources=[str(folder)], train__epochs=2, train__batch_size=32)
+        project.git("init", "-q", "-b", "main")
+        project.git("add", ".")
+        project.git("commit", "-qm", "project with a tiny dataset")
+        return project
+
+    return make

@@ -1,0 +1,94 @@
+"""Outputs appear whole or not at all, and the same content makes the same bytes."""
+
+import hashlib
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classifier import artifacts, figures
+from classifier.cli import InputError
+from tests.conftest import ROOT
+
+
+def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with pytest.raises(RuntimeError), artifacts.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(path.parent.iterdir()) == []
+
+
+def test_an_earlier_file_or_folder_survives_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("earlier")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_text("earlier")
+    for name in ("file", "folder"):
+        with pytest.raises(RuntimeError), artifacts.replacing(tmp_path / name):
+            raise RuntimeError
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "a").read_text() == "earlier"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with artifacts.replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
+
+
+def test_leftovers_of_a_killed_run_do_not_disturb(tmp_path: Path) -> None:
+    (tmp_path / ".folder.tmp").mkdir()
+    (tmp_path / ".folder.tmp" / "half").write_text("half")
+    with artifacts.replacing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics").write_text("a file where the folder should be")
+    with pytest.raises(InputError, match=r"cannot write .*train\.json: (Not a directory|File exists)$"):
+        artifacts.write_json(tmp_path / "metrics" / "train.json", {})
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
+    path = tmp_path / "mistakes.npz"
+    program = f"""
+from pathlib import Path
+import numpy
+from classifier import artifacts, cli
+def main(): artifacts.write_arrays(Path({str(path)!r}), images=numpy.zeros(20_000))
+cli.run(main)
+"""
+
+    def limit_file_size() -> None:  # the system refuses the rest of a file, as a full disk does
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit_file_size)
+    assert result.returncode == 1
+    assert result.stderr == f"error: main: cannot write {path}: File too large\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_rounded_and_ends_with_a_newline(tmp_path: Path) -> None:
+    artifacts.write_json(tmp_path / "a.json", {"test": {"loss": 0.123456789, "epochs": 3}})
+    assert (tmp_path / "a.json").read_bytes() == b'{\n  "test": {\n    "loss": 0.123457,\n    "epochs": 3\n  }\n}\n'
+
+
+def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
+    counts = pd.DataFrame({"actual": list("aabb"), "predicted": list("abab"), "count": [3, 1, 0, 4]})
+    digests = set()
+    for name in ("one", "two"):
+        artifacts.write_csv(tmp_path / "table", counts)
+        artifacts.write_arrays(tmp_path / "arrays", images=np.arange(5))
+        artifacts.write_figure(tmp_path / "picture", figures.confusion_matrix(counts, "title"))
+        content = b"".join((tmp_path / kind).read_bytes() for kind in ("table", "arrays", "picture"))
+        digests.add(hashlib.sha256(content).hexdigest())
+        assert b"\r" not in (tmp_path / "table").read_bytes(), name
+        assert b"Software" not in (tmp_path / "picture").read_bytes()
+    assert len(digests) == 1

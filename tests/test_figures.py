@@ -1,0 +1,49 @@
+"""The pictures show what they are given, in the dataset's order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from classifier import figures, scores
+
+NAMES = ["cat", "ant", "bee"]
+LABELS = np.array([0, 0, 1, 2])
+PROBABILITIES = np.eye(3)[[0, 1, 1, 2]]
+
+
+def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
+    figure = figures.confusion_matrix(scores.confusion_counts(LABELS, PROBABILITIES, NAMES), "Test set")
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
+    assert [label.get_text() for label in axes.get_yticklabels()] == NAMES
+    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "0", "1", "0", "0", "0", "1"]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("predicted class", "true class", "Test set")
+    colours = axes.collections[0].get_array()
+    assert colours is not None
+    np.testing.assert_allclose(np.ravel(colours)[:3], [0.5, 0.5, 0])  # share of the row
+
+
+def test_learning_curves_mark_the_epoch_of_the_lowest_validation_loss() -> None:
+    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "accuracy": [0.1, 0.5, 0.9]})
+    history = history.assign(val_loss=[3, 1, 2], val_accuracy=[0.1, 0.4, 0.3])
+    loss, accuracy = figures.learning_curves(history, "Curves").axes
+    for axes, value in ((loss, 1), (accuracy, 0.4)):
+        star = next(line for line in axes.lines if line.get_marker() == "*")
+        np.testing.assert_array_equal(star.get_xydata(), [[2, value]])
+
+
+def test_per_class_scores_have_a_bar_a_class_and_score() -> None:
+    axes = figures.per_class_scores(scores.per_class(LABELS, PROBABILITIES, NAMES), "Scores").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
+    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
+    assert heights == [pytest.approx([1, 0.5, 1]), pytest.approx([0.5, 1, 1])]
+
+
+@pytest.mark.parametrize("mistakes", [0, 1, 7])
+def test_the_gallery_names_truth_and_guess(mistakes: int) -> None:
+    images = np.zeros((mistakes, 28, 28), np.uint8)
+    labels = np.full(mistakes, 2, np.uint8)
+    probabilities = np.tile(np.array([0.2, 0.75, 0.05], np.float32), (mistakes, 1))
+    figure = figures.mistake_gallery(images, labels, probabilities, NAMES, "Mistakes")
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["bee\nas ant, 75.0%"] * mistakes

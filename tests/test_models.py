@@ -1,0 +1,148 @@
+"""The network is the groups' CNN, takes raw pixels, and is trained as params.yaml says."""
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from classifier import artifacts, models, params, training
+from classifier.cli import InputError
+from classifier.dataset import Split
+from classifier.params import load_params
+from tests import idx
+from tests.conftest import ROOT
+
+PARAMS = load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def cnn() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return models.build(PARAMS.model, (28, 28), 10)
+
+
+def test_the_cnn_is_the_groups(cnn: keras.Model) -> None:
+    assert cnn.count_params() == 34_826
+    kinds = [type(layer) for layer in cnn.layers]
+    assert kinds == [
+        layers.InputLayer, layers.Rescaling, layers.Conv2D, layers.MaxPooling2D, layers.Conv2D, layers.MaxPooling2D,
+        layers.Flatten, layers.Dropout, layers.Dense,
+    ]  # fmt: skip
+    first, second, dense = cnn.layers[2], cnn.layers[4], cnn.layers[8]
+    assert (first.filters, first.kernel_size, first.activation.__name__) == (32, (3, 3), "relu")
+    assert (second.filters, second.kernel_size, second.activation.__name__) == (64, (3, 3), "relu")
+    assert (dense.units, dense.activation.__name__, cnn.layers[7].rate) == (10, "softmax", 0.5)
+
+
+def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> None:
+    artifacts.write_model(tmp_path / "model.keras", cnn)
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    pixels = idx.images_of(np.arange(10, dtype=np.uint8), np.random.default_rng(0))
+    assert pixels.dtype == np.uint8
+    x = pixels.astype("float32")[..., None] / 255  # by hand, layer by layer, without the model's own scaling
+    for layer in cnn.layers[2:]:
+        x = layer(x)
+    np.testing.assert_allclose(loaded.predict(pixels, verbose=0), x, rtol=1e-4, atol=1e-6)
+
+
+def test_an_unknown_architecture_is_told_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"model\.architecture: should be one of cnn, not 'cnm'"):
+        models.build(params.Model(architecture="cnm", dropout=0.5), (28, 28), 10)
+
+
+def test_images_too_small_for_the_network_are_told() -> None:
+    with pytest.raises(InputError, match="cnn does not take 4×4 images"):
+        models.build(PARAMS.model, (4, 4), 10)
+
+
+def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="softmax")])
+    model.compile("adam", loss="categorical_crossentropy")
+    model.fit(np.ones((4, 3)), np.eye(2)[[0, 1, 0, 1]], verbose=0)
+    for name in ("one", "two"):
+        artifacts.write_model(tmp_path / f"{name}.keras", model)
+    assert len({hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}) == 1
+    loaded = keras.saving.load_model(tmp_path / "one.keras")
+    for saved, kept in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(saved, kept)
+
+
+def settings(**values: object) -> params.Train:
+    return PARAMS.train.model_copy(update=values)
+
+
+def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
+    images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    split = Split(images, np.arange(50, dtype=np.uint8) % 3)
+
+    def orders(**values: object) -> list[list[int]]:
+        """The images' order in each of three epochs."""
+        epoch = tf.Variable(0, dtype=tf.int64)
+        batches = training.shuffled_batches(split, 3, settings(batch_size=16, **values), epoch)
+        seen = []
+        for number in range(3):
+            epoch.assign(number)
+            pixels, one_hot = (np.concatenate(part) for part in zip(*batches.as_numpy_iterator(), strict=True))
+            assert pixels.dtype == np.uint8
+            assert len(batches) == 4
+            np.testing.assert_array_equal(one_hot.argmax(axis=1), pixels[:, 0, 0, 0] % 3)
+            seen.append(pixels[:, 0, 0, 0].tolist())
+        return seen
+
+    first, second, third = orders(seed=1)
+    assert sorted(first) == sorted(second) == sorted(third) == list(range(50))
+    assert first != second != third
+    assert orders(seed=1) == [first, second, third]
+    assert orders(seed=2)[0] != first
+
+
+def test_an_epoch_has_as_many_updates_as_batches_whatever_is_handed_over_at_a_time() -> None:
+    split = Split(np.zeros((50, 28, 28), np.uint8), np.arange(50, dtype=np.uint8) % 10)
+    weights = []
+    for steps in (1, 3, 64):
+        keras.utils.set_random_seed(1)
+        model = models.build(PARAMS.model, (28, 28), 10)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "STEPS_PER_EXECUTION", steps)
+            curves = training.fit(model, split, split, settings(batch_size=16, epochs=3))
+        assert int(model.optimizer.iterations) == 3 * 4
+        assert list(curves["epoch"]) == [1, 2, 3]
+        weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"schedule": "constant"}, [0.1] * 5),
+        ({"schedule": "constant", "warmup_epochs": 1}, [0, 0.05, 0.1, 0.1, 0.1]),
+        ({"schedule": "cosine"}, [0.1, 0.05 * (1 + np.cos(np.pi / 8)), 0.05 * (1 + np.cos(np.pi / 4))]),
+        ({"schedule": "cosine", "warmup_epochs": 1}, [0, 0.05, 0.1, 0.075, 0.025]),
+    ],
+)
+def test_learning_rate_schedules(values: dict[str, object], expected: list[float]) -> None:
+    steps_per_epoch, epochs = (2, 4)
+    if values.get("warmup_epochs") and values["schedule"] == "cosine":
+        epochs = 2.5  # type: ignore[assignment]  # 3 steps after the warm-up: cos(π/3) = 1/2
+    rate = training.learning_rate(settings(learning_rate=0.1, epochs=epochs, **values), steps_per_epoch)
+    actual = [float(rate(step)) if callable(rate) else rate for step in range(len(expected))]
+    assert actual == pytest.approx(expected, abs=1e-6)
+
+
+def test_weight_decay_and_optimizer_are_as_named() -> None:
+    adam, sgd = (training.optimizer(settings(optimizer=name, weight_decay=0.01), 1) for name in ("adam", "sgd"))
+    assert (type(adam), adam.weight_decay) == (keras.optimizers.Adam, 0.01)
+    assert (type(sgd), sgd.momentum, sgd.nesterov) == (keras.optimizers.SGD, 0.9, True)
+    assert training.optimizer(settings(), 1).weight_decay is None
+
+
+def test_training_that_diverges_is_told() -> None:
+    split = Split(np.full((64, 28, 28), 255, np.uint8), np.arange(64, dtype=np.uint8) % 10)
+    model = models.build(PARAMS.model, (28, 28), 10)
+    with pytest.raises(InputError, match=r"lower train\.learning_rate"):
+        training.fit(model, split, split, settings(optimizer="sgd", learning_rate=1e30, epochs=3))

@@ -1,0 +1,121 @@
+"""The pipeline through the real dvc and git, in a temporary project with a tiny dataset."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Project
+
+STAGES = ["fetch", "prepare", "train", "evaluate", "plot"]
+
+
+def ran(output: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return re.findall(r"^Running stage '(\w+)'", output, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(new_project: Callable[[], Project]) -> Project:
+    """Reproduced, and the results committed on main."""
+    project = new_project()
+    assert ran(project.dvc("repro")) == STAGES
+    project.git("add", ".")
+    project.git("commit", "-qm", "results")
+    return project
+
+
+@pytest.fixture
+def on_branch(project: Project) -> Iterator[Project]:
+    """The project on a fresh branch from main, left again afterwards."""
+    project.git("checkout", "-qB", "experiment", "main")
+    yield project
+    project.git("checkout", "-qf", "main")
+    project.dvc("checkout")
+
+
+def test_the_results_are_whole(project: Project) -> None:
+    metrics = json.loads((project.folder / "metrics/evaluate.json").read_text())
+    assert list(metrics) == ["train", "validation", "test"]
+    assert set(metrics["test"]) == {"loss", "accuracy", "precision", "recall", "f1"}
+    cost = json.loads((project.folder / "metrics/train.json").read_text())
+    assert (cost["parameters"], cost["epochs"], cost["images_seen"]) == (34_826, 2, 2 * 540)
+
+    history = pd.read_csv(project.folder / "plots/history.csv")
+    assert list(history.columns) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+
+    predictions = pd.read_csv(project.folder / "metrics/predictions.csv")
+    assert (predictions["actual"] == predictions["predicted"]).mean() == pytest.approx(metrics["test"]["accuracy"])
+    counts = pd.read_csv(project.folder / "plots/confusion_test.csv")
+    assert counts["count"].sum() == len(predictions) == 200
+    right = counts[counts["actual"] == counts["predicted"]]["count"].sum()
+    assert right / 200 == pytest.approx(metrics["test"]["accuracy"])
+    recall = pd.read_csv(project.folder / "metrics/per_class.csv").groupby("split")["recall"].mean()
+    for split in ("train", "validation", "test"):
+        assert recall[split] == pytest.approx(metrics[split]["recall"], abs=1e-5)
+    pictures = {path.stem for path in (project.folder / "plots/pictures").iterdir()}
+    assert pictures == {"learning_curves", "confusion_test", "confusion_train", "per_class", "mistakes"}
+
+
+def test_git_holds_metrics_and_plots_and_not_data_and_model(project: Project) -> None:
+    assert project.git("status", "--porcelain") == ""
+    tracked = project.git("ls-files").splitlines()
+    assert "metrics/predictions.csv" in tracked
+    assert "plots/pictures/mistakes.png" in tracked
+    assert not [path for path in tracked if path.startswith(("data/", "models/")) and not path.endswith(".gitignore")]
+
+
+def test_a_second_repro_does_nothing(project: Project) -> None:
+    output = project.dvc("repro")
+    assert ran(output) == []
+    assert output.count("didn't change, skipping") == len(STAGES)
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_fresh_clone_with_an_empty_cache_makes_the_same_bits(
+    project: Project, tmp_path: Path, tiny_dataset: tuple[Path, object]
+) -> None:
+    project.git("clone", "-q", str(project.folder), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    assert ran(clone.dvc("repro", "--force")) == STAGES
+    assert clone.git("status", "--porcelain") == ""
+    assert not [name for name in clone.snapshot() if name.endswith(".tmp")]
+
+
+def test_a_changed_param_reruns_only_what_depends_on_it_and_dvc_shows_the_difference(on_branch: Project) -> None:
+    on_branch.change(train__learning_rate=0.01)
+    assert ran(on_branch.dvc("repro")) == ["train", "evaluate", "plot"]
+    on_branch.git("commit", "-qam", "a larger learning rate")
+    params = json.loads(on_branch.dvc("params", "diff", "main", "--json"))
+    assert params == {"params.yaml": {"train.learning_rate": {"old": 0.001, "new": 0.01, "diff": pytest.approx(0.009)}}}
+    metrics = json.loads(on_branch.dvc("metrics", "diff", "main", "--json"))
+    assert set(metrics["metrics/evaluate.json"]) >= {"test.loss", "test.accuracy"}
+    table = on_branch.dvc("metrics", "diff", "main", "--md")
+    assert "| metrics/evaluate.json | test.loss" in table
+
+
+def test_a_wrong_param_fails_in_one_line_and_what_was_there_comes_back_with_the_old_value(on_branch: Project) -> None:
+    before = on_branch.snapshot()
+    on_branch.change(evaluate__mistakes=0)
+    failed = on_branch.run("dvc", "repro", check=False)
+    assert failed.returncode != 0
+    errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    expected = "error: evaluate: params.yaml: evaluate.mistakes: should be greater than or equal to 1, not 0"
+    assert errors == [expected]
+    assert "Traceback" not in failed.stderr
+    on_branch.git("checkout", "params.yaml")
+    assert "train" not in ran(on_branch.dvc("repro"))
+    assert on_branch.snapshot() == before
+
+
+def test_an_experiment_runs_with_changed_params_and_is_shown(project: Project) -> None:
+    project.dvc("exp", "run", "-S", "evaluate.mistakes=3", "-n", "fewer-mistakes")
+    table = project.dvc("exp", "show", "--csv")
+    assert "fewer-mistakes" in table
+    assert "evaluate.mistakes" in table
+    project.git("checkout", "-qf", "main")
+    project.dvc("checkout")

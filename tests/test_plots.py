@@ -1,0 +1,67 @@
+"""The page of `dvc plots show` in a real browser without a network: every chart drawn."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from review import plots_page
+from tests.conftest import ROOT, Project
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHARTS = 5  # loss, accuracy, two confusion matrices, scores by class
+PICTURES = 5
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Chromium")
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        yield page
+        browser.close()
+
+
+def test_every_chart_is_drawn_without_a_network(new_project: Callable[[], Project], page: Page) -> None:
+    project = new_project()
+    for folder in ("metrics", "plots"):  # the committed results: plots need no cache
+        shutil.copytree(ROOT / folder, project.folder / folder)
+    project.dvc("plots", "show")
+    requests: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((project.folder / "dvc_plots/index.html").as_uri())
+    page.wait_for_function(f"document.querySelectorAll('svg.marks').length === {CHARTS}")
+
+    assert errors == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    pictures = page.eval_on_selector_all("img", "all => all.map(image => [image.naturalWidth, image.src])")
+    assert len({source for _, source in pictures}) == len(pictures) == PICTURES
+    assert min(width for width, _ in pictures) > 500
+
+    texts = page.eval_on_selector_all("svg.marks", "all => all.map(svg => svg.textContent)")
+    titles = ("Loss", "Accuracy", "Test set", "Training set", "Test set, by class")
+    for title, text in zip(titles, texts, strict=True):
+        assert title in text
+    confusion = page.locator("svg.marks").nth(2)
+    cells = confusion.locator(".mark-text.role-mark text").all_text_contents()
+    assert len(cells) == 100
+    assert sum(int(cell.replace(",", "")) for cell in cells) == 10_000
+    labels = confusion.locator(".role-axis-label text").all_text_contents()
+    classes = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+    assert [label for label in labels if label in classes] == classes * 2
+    lines = page.locator("svg.marks").nth(0).locator(".mark-line path")
+    assert lines.count() == 2
+    bars = page.locator("svg.marks").nth(4).locator(".mark-rect.role-mark path")
+    assert bars.count() == 20
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    assert (ROOT / plots_page.PAGE).read_text(encoding="utf-8") == plots_page.page()

@@ -1,0 +1,139 @@
+"""dvc.yaml tells the truth: what a stage imports, reads and writes is what it declares, so dvc.lock cannot lie."""
+
+import ast
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+
+DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+STAGES: dict[str, Any] = DVC_YAML["stages"]
+PACKAGES = ("stages", "classifier", "review", "benchmarks", "tests")
+
+
+def paths(entries: list[Any]) -> list[str]:
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def imported(file: Path) -> set[Path]:
+    """The project's modules that a file imports anywhere in it, functions included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    modules = {ROOT / (name.replace(".", "/") + ".py") for name in names if name.split(".")[0] in PACKAGES}
+    return {module for module in modules if module.exists()}
+
+
+def needed(file: Path) -> set[str]:
+    """A file and all of the project's modules that it imports, directly or not."""
+    found, new = {file}, {file}
+    while new:
+        new = set().union(*map(imported, new)) - found
+        found |= new
+    return {str(module.relative_to(ROOT)) for module in found}
+
+
+def params_read(file: Path) -> set[str]:
+    """The dotted params that a stage reads from `params`, as long as the code spells them out."""
+    tree = ast.parse(file.read_text())
+    chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    chains = {chain.removeprefix("params.") for chain in chains if chain.startswith("params.")}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "load_params"]
+    named = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node) == "params = load_params()"
+    ]
+    assert len(calls) == len(named) == 1, "write params = load_params(), so that this test can follow it"
+    return {chain for chain in chains if not any(other.startswith(chain + ".") for other in chains)}
+
+
+def test_every_stage_has_a_script_of_its_name_and_every_script_a_stage() -> None:
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
+    for name, stage in STAGES.items():
+        assert stage["cmd"].startswith(f"python -m stages.{name} ")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_modules_a_stage_imports_are_its_deps(name: str) -> None:
+    declared = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    assert declared == needed(ROOT / "stages" / f"{name}.py")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_params_a_stage_reads_are_declared(name: str) -> None:
+    declared = set(STAGES[name]["params"])
+    read = params_read(ROOT / "stages" / f"{name}.py")
+    for key in read:
+        assert any(key == param or key.startswith(param + ".") for param in declared), f"{key} is read, not declared"
+    for param in declared:
+        assert any(key == param or key.startswith(param + ".") for key in read), f"{param} is declared, not read"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stages_command_names_its_deps_and_outs(name: str) -> None:
+    stage = STAGES[name]
+    data = [dep for dep in stage["deps"] if not dep.endswith(".py")] + paths(stage["outs"])
+    named = [word for word in shlex.split(stage["cmd"])[3:] if not word.startswith("--")]
+    for word in named:
+        assert any(path == word or path.startswith(word + "/") for path in data), f"{word} is neither dep nor out"
+    for path in data:
+        assert any(path == word or path.startswith(word + "/") for word in named), f"{path} is not in the command"
+
+
+def test_metrics_and_plots_are_outs_kept_in_git_and_the_rest_is_in_the_cache() -> None:
+    kept = {path for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict) for path in out}
+    cached = {out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, str)}
+    assert {path.split("/")[0] for path in kept} == {"metrics", "plots"}
+    assert {path.split("/")[0] for path in cached} == {"data", "models"}
+    shown = set(DVC_YAML["metrics"])
+    for plot in DVC_YAML["plots"]:
+        plot = {plot: None} if isinstance(plot, str) else plot
+        ((name, config),) = plot.items()
+        shown |= set(config["y"]) if config and isinstance(config["y"], dict) else {name}
+    assert shown <= kept
+
+
+def test_only_evaluate_depends_on_the_test_split() -> None:
+    readers = {name for name, stage in STAGES.items() if "data/prepared/test" in stage["deps"]}
+    assert readers == {"evaluate"}
+    whole = {name for name, stage in STAGES.items() if "data/prepared" in stage["deps"]}
+    assert not whole
+
+
+@pytest.mark.parametrize("stage", ["fetch", "prepare", "plot"])
+def test_stages_without_a_network_do_not_wake_tensorflow(stage: str) -> None:
+    program = f"import stages.{stage}, sys; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_tensorflow_sleeps_until_the_runtime_is_settled(stage: str) -> None:
+    program = f"import stages.{stage}, sys; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_arrows_run_from_stages_to_the_classifier_and_never_back() -> None:
+    for file in (ROOT / "classifier").glob("*.py"):
+        assert {path.split("/")[0] for path in needed(file)} == {"classifier"}
+    for file in (ROOT / "stages").glob("*.py"):
+        assert {path for path in needed(file) if path.startswith("stages/")} == {f"stages/{file.name}"}
+    for file in (ROOT / "review").glob("*.py"):
+        assert {path.split("/")[0] for path in needed(file)} <= {"review", "classifier"}
+
+
+def test_the_readme_quotes_the_committed_metrics() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for split, scores in json.loads((ROOT / "metrics/evaluate.json").read_text()).items():
+        macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
+        assert f"| {split} | {scores['loss']:.4f} | {scores['accuracy']:.2%} | {macro} |" in readme

@@ -1,0 +1,119 @@
+"""The verdict on a reproduction: identical, equivalent or different."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from review import verify
+from tests.conftest import RESULTS, ROOT, Project
+
+
+@pytest.fixture
+def checkouts(new_project: Callable[[], Project], tmp_path: Path) -> tuple[Path, Path]:
+    """Two clones of a project that holds the committed results."""
+    project = new_project()
+    subprocess.run(["cp", "-r", *(ROOT / name for name in RESULTS), project.folder], check=True)
+    project.git("add", ".")
+    project.git("commit", "-qm", "results")
+    for name in ("committed", "reproduced"):
+        project.git("clone", "-q", str(project.folder), str(tmp_path / name))
+    return tmp_path / "committed", tmp_path / "reproduced"
+
+
+def other_bits(checkout: Path) -> None:
+    """Give the model another hash in dvc.lock, as another kind of CPU would."""
+    yaml = YAML()
+    lock = yaml.load(checkout / "dvc.lock")
+    lock["stages"]["train"]["outs"][-1]["md5"] = "0" * 32
+    yaml.dump(lock, checkout / "dvc.lock")
+
+
+def shift(checkout: Path, difference: float) -> None:
+    """Move the test loss."""
+    path = checkout / "metrics/evaluate.json"
+    metrics = json.loads(path.read_text())
+    metrics["test"]["loss"] += difference
+    path.write_text(json.dumps(metrics))
+
+
+def mispredict(checkout: Path, images: int) -> None:
+    """Change the predicted class of some images."""
+    path = checkout / "metrics/predictions.csv"
+    table = pd.read_csv(path)
+    table.loc[: images - 1, "predicted"] = "another class"
+    table.to_csv(path, index=False)
+
+
+def verdict(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> tuple[str, int]:
+    status = verify.report(*checkouts)
+    return capsys.readouterr().out.splitlines()[-1].split(":")[0], status
+
+
+def test_the_same_bits_are_identical(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert verdict(checkouts, capsys) == ("identical", 0)
+
+
+def test_the_same_hashes_in_a_changed_tree_are_not_identical(
+    checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shift(checkouts[1], 0.0001)
+    assert verdict(checkouts, capsys) == ("equivalent", 0)
+
+
+@pytest.mark.parametrize(
+    ("difference", "images", "expected"),
+    [
+        (0.009, 299, ("equivalent", 0)),
+        (0.011, 0, ("different", 1)),
+        (-0.011, 0, ("different", 1)),
+        (0, 301, ("different", 1)),
+        (float("nan"), 0, ("different", 1)),
+    ],
+)
+def test_other_bits_are_equivalent_within_the_tolerance_only(
+    checkouts: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    difference: float,
+    images: int,
+    expected: tuple[str, int],
+) -> None:
+    other_bits(checkouts[1])
+    shift(checkouts[1], difference)
+    if images:
+        mispredict(checkouts[1], images)
+    assert verdict(checkouts, capsys) == expected
+
+
+def test_a_lock_of_other_code_is_different(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    lock = checkouts[0] / "dvc.lock"
+    lock.write_text(
+        re.sub(r"(path: stages/train\.py\n\s+hash: md5\n\s+md5: )\w+", r"\g<1>" + "0" * 32, lock.read_text())
+    )
+    assert verdict(checkouts, capsys) == ("different", 1)
+
+
+@pytest.mark.slow
+def test_the_committed_results_are_reproduced_bit_for_bit_or_on_another_kind_of_cpu_equivalently() -> None:
+    command = [sys.executable, "-m", "review.verify"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        lines = [print(line, end="") or line for line in run.stdout]
+    assert run.returncode == 0
+    if not lines[-1].startswith("identical"):
+        kinds = re.search(r"arithmetic of the CPU: (\w+) committed, (\w+) here", "".join(lines))
+        assert kinds is not None
+        assert kinds[1] != kinds[2], "the same kind of CPU must give the same bits"
+
+
+@pytest.mark.slow
+def test_the_committed_results_are_those_of_the_groups() -> None:
+    metrics = json.loads((ROOT / "metrics/evaluate.json").read_text())
+    assert metrics["test"]["accuracy"] == pytest.approx(0.9073, abs=0.006)
+    assert metrics["test"]["loss"] <= 0.27
