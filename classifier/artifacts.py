@@ -1,4 +1,4 @@
-"""How outputs are written: whole or not at all, and the same bytes for the same content; and the model is read."""
+"""How outputs are written and read again: whole or not at all, and the same bytes for the same content."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from classifier.cli import InputError
 
 if TYPE_CHECKING:
     import keras
-    import pandas
     from matplotlib.figure import Figure
 
 DECIMALS = 6  # of metrics and curves: beyond the sampling error by far, short of the last bits
@@ -54,10 +54,15 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def write_csv(path: Path, frame: "pandas.DataFrame", decimals: int = DECIMALS) -> None:
-    """Write a data frame without its index as CSV, floats to `decimals` decimals."""
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a data frame without its index as CSV, floats to DECIMALS decimals."""
     with replacing(path) as temporary:
-        frame.round(decimals).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        frame.round(DECIMALS).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read what write_csv wrote; a class is a string, even if its name is 7 or NA."""
+    return pd.read_csv(path, dtype=dict.fromkeys(("actual", "predicted", "class"), str), keep_default_na=False)
 
 
 def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:

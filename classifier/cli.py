@@ -25,5 +25,5 @@ def run(stage: Callable[..., None]) -> None:
     except (InputError, OSError) as error:
         sys.exit(f"error: {stage.__name__}: {error}")
     except KeyboardInterrupt:
-        print(f"{stage.__name__}: interrupted, nothing written; dvc repro starts it again", file=sys.stderr)
+        print(f"{stage.__name__}: interrupted, no file is half-written; dvc repro starts it again", file=sys.stderr)
         sys.exit(130)

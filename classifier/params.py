@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -35,9 +35,17 @@ class Files(Section):
     test_labels: File
 
 
+def _all_different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names should be all different")
+    return names
+
+
 class Dataset(Section):
     name: Annotated[str, Field(min_length=1)]
-    classes: Annotated[list[str], Field(min_length=2, max_length=256)]  # IDX labels are one byte
+    classes: Annotated[
+        list[str], Field(min_length=2, max_length=256), AfterValidator(_all_different)
+    ]  # a label is a byte
     files: Files
     sources: Annotated[list[str], Field(min_length=1)]
 
@@ -120,7 +128,7 @@ def _explain(error: ErrorDetails) -> str:
         return f"{key}: unknown key{_nearest(error['loc'])}"
     if error["type"] == "missing":
         return f"{key}: missing"
-    message = error["msg"].replace("Input should", "should")
+    message = error["msg"].replace("Input should", "should").removeprefix("Value error, ")
     return f"{key}: {message}, not {error['input']!r:.60}"
 
 

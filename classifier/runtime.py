@@ -1,6 +1,6 @@
 """What has to be settled before TensorFlow wakes: determinism, instructions, threads, precision.
 
-Call start() before any import of TensorFlow or Keras; it is the only function that imports them here.
+Call start() before any import of TensorFlow or Keras.
 """
 
 import os
@@ -21,9 +21,9 @@ def start(settings: Runtime) -> None:
     by it, and so choose its order.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters of it is raised in Python, too
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(settings.onednn))
-    if settings.cpu_isa != "native":
-        os.environ["ONEDNN_MAX_CPU_ISA"] = settings.cpu_isa
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "DEFAULT" if settings.cpu_isa == "native" else settings.cpu_isa
 
     with _quiet():
         import keras
@@ -32,6 +32,7 @@ def start(settings: Runtime) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     if settings.op_determinism:
         tf.config.experimental.enable_op_determinism()
+    keras.config.set_image_data_format("channels_last")  # whatever the user's own Keras settings say
     keras.config.set_dtype_policy(settings.precision)
 
 
@@ -40,7 +41,7 @@ def arithmetic() -> str:
 
     Two machines with the same fingerprint are the same kind of CPU for this pipeline, and must make the same bits. It
     is the CRC-32 of the results of the operations that differ between CPUs (convolutions, matrix products, softmax,
-    exponentials, reciprocal square roots), on fixed numbers in shapes like those of training.
+    exponentials, divisions, reciprocal square roots), on fixed numbers in shapes like those of training.
     """
     import tensorflow as tf
 

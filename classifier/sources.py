@@ -117,7 +117,7 @@ def _debian_package(package: str, name: str) -> Iterator[Path]:
         options = [f"Dir::State::lists={root / 'lists'}", f"Dir::Cache={root / 'cache'}", "APT::Sandbox::User="]
         apt_get = ["apt-get", "-q", *(word for option in options for word in ("-o", option))]
         _call([*apt_get, "update"], root)
-        _call([*apt_get, "download", package], root)
+        _call([*apt_get, "download", "--", package], root)
         for archive in root.glob("*.deb"):
             _call(["dpkg-deb", "-x", str(archive), "files"], root)
         for found in (root / "files").rglob(f"{name}*"):

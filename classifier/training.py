@@ -38,7 +38,7 @@ def fit(
         optimizer=optimizer(settings, steps),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
-        steps_per_execution=STEPS_PER_EXECUTION,
+        steps_per_execution=min(STEPS_PER_EXECUTION, steps),  # more would overshoot the progress bar
     )
     classes = model.output_shape[-1]
     current = tf.Variable(0, dtype=tf.int64)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from classifier import artifacts, cli, figures
 from classifier.params import load_params
@@ -14,13 +13,13 @@ def plot(
 ) -> None:
     params = load_params()
     name = params.dataset.name
-    scores = pd.read_csv(per_class).query("split == 'test'")
+    scores = artifacts.read_csv(per_class).query("split == 'test'")
     with np.load(mistakes, allow_pickle=False) as arrays:
         wrong = dict(arrays)
     drawn = {
-        "learning_curves": figures.learning_curves(pd.read_csv(history), f"{name}: learning curves"),
-        "confusion_test": figures.confusion_matrix(pd.read_csv(confusion_test), f"{name}: test set"),
-        "confusion_train": figures.confusion_matrix(pd.read_csv(confusion_train), f"{name}: training set"),
+        "learning_curves": figures.learning_curves(artifacts.read_csv(history), f"{name}: learning curves"),
+        "confusion_test": figures.confusion_matrix(artifacts.read_csv(confusion_test), f"{name}: test set"),
+        "confusion_train": figures.confusion_matrix(artifacts.read_csv(confusion_train), f"{name}: training set"),
         "per_class": figures.per_class_scores(scores, f"{name}: precision and recall on the test set"),
         "mistakes": figures.mistake_gallery(
             **wrong, names=params.dataset.classes, title=f"{name}: the most confident mistakes on the test set"

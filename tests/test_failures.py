@@ -93,7 +93,7 @@ def test_ctrl_c_leaves_nothing_and_says_how_to_go_on(project: Project) -> None:
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert errors == "train: interrupted, nothing written; dvc repro starts it again\n"
+    assert errors == "train: interrupted, no file is half-written; dvc repro starts it again\n"
     project.git("checkout", "params.yaml")
     assert project.snapshot() == before
 

@@ -1,10 +1,12 @@
 """The pictures show what they are given, in the dataset's order."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from classifier import figures, scores
+from classifier import artifacts, figures, scores
 
 NAMES = ["cat", "ant", "bee"]
 LABELS = np.array([0, 0, 1, 2])
@@ -21,6 +23,16 @@ def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
     colours = axes.collections[0].get_array()
     assert colours is not None
     np.testing.assert_allclose(np.ravel(colours)[:3], [0.5, 0.5, 0])  # share of the row
+
+
+def test_classes_may_be_called_like_numbers_or_nothing(tmp_path: Path) -> None:
+    names = ["7", "NA", "1"]
+    artifacts.write_csv(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names))
+    artifacts.write_csv(tmp_path / "scores.csv", scores.per_class(LABELS, PROBABILITIES, names))
+    matrix = figures.confusion_matrix(artifacts.read_csv(tmp_path / "counts.csv"), "Test set")
+    bars = figures.per_class_scores(artifacts.read_csv(tmp_path / "scores.csv"), "Scores")
+    for axes in (matrix.axes[0], bars.axes[0]):
+        assert [label.get_text() for label in axes.get_xticklabels()] == names
 
 
 def test_learning_curves_mark_the_epoch_of_the_lowest_validation_loss() -> None:

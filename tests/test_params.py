@@ -41,6 +41,7 @@ def test_the_committed_params_are_the_groups_recipe() -> None:
         ("dataset.files.test_labels.sha256", "abc", "should match pattern"),
         ("dataset.files.test_labels.name", "../passwd", "should match pattern"),
         ("dataset.classes", ["one"], "at least 2 items"),
+        ("dataset.classes", ["one", "two", "one"], "names should be all different"),
         ("train.learning_rat", 0.1, "unknown key, did you mean learning_rate?"),
         ("dataset.files.test_label", {}, "unknown key, did you mean test_labels?"),
         ("trian", {}, "unknown key, did you mean train?"),
@@ -60,6 +61,12 @@ def test_a_wrong_value_is_named_with_what_is_allowed(params_file: Path, key: str
     assert f"{key}: " in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_item_of_a_list_is_named_by_its_place(params_file: Path) -> None:
+    params_file.write_text(params_file.read_text().replace("- Trouser", "- 1"))
+    with pytest.raises(InputError, match=r"dataset\.classes\.1: should be a valid string, not 1"):
+        load_params(params_file)
 
 
 def test_a_missing_key_is_named(params_file: Path) -> None:
