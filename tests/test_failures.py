@@ -5,7 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,6 +28,12 @@ def project(new_project: Callable[[], Project]) -> Project:
     project = new_project()
     project.dvc("repro", "prepare")
     return project
+
+
+@pytest.fixture(autouse=True)
+def params_as_they_were(project: Project) -> Iterator[None]:
+    yield
+    project.git("checkout", "-q", "params.yaml")
 
 
 def fails(project: Project, command: str) -> str:
@@ -55,7 +61,6 @@ def test_prepare_refuses_broken_files(project: Project, damage: Callable[[bytes]
 def test_prepare_refuses_a_fraction_that_leaves_a_split_empty(project: Project) -> None:
     project.change(prepare__validation_fraction=0.0001)
     assert "leaves 600 for training and 0 for validation" in fails(project, PREPARE)
-    project.git("checkout", "params.yaml")
 
 
 def test_train_tells_what_is_missing(project: Project) -> None:
@@ -65,9 +70,8 @@ def test_train_tells_what_is_missing(project: Project) -> None:
 
 def test_evaluate_refuses_a_file_that_is_no_model(project: Project) -> None:
     model = project.folder / "model.keras"
-    assert "model.keras" in fails(project, EVALUATE)
     model.write_bytes(b"PK not really")
-    assert "model.keras" in fails(project, EVALUATE)
+    assert "model.keras is not a whole Keras model" in fails(project, EVALUATE)
     model.unlink()
 
 
@@ -87,14 +91,18 @@ def test_ctrl_c_leaves_nothing_and_says_how_to_go_on(project: Project) -> None:
     project.change(train__epochs=10_000)
     command = [sys.executable, "-u", *TRAIN.format("interrupted").split()[1:]]
     with subprocess.Popen(
-        command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as run:
-        until(run, "Epoch 3/")
-        run.send_signal(signal.SIGINT)
-        _, errors = run.communicate(timeout=60)
+        command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs inherit that it is ignored
+    ) as run:  # fmt: skip
+        try:
+            until(run, "Epoch 3/")
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+        finally:
+            run.kill()
     assert run.returncode == 130
     assert errors == "train: interrupted, no file is half-written; dvc repro starts it again\n"
-    project.git("checkout", "params.yaml")
+    project.git("checkout", "-q", "params.yaml")
     assert project.snapshot() == before
 
 
