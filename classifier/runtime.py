@@ -32,7 +32,10 @@ def start(settings: Runtime) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
     if settings.op_determinism:
         tf.config.experimental.enable_op_determinism()
-    keras.config.set_image_data_format("channels_last")  # whatever the user's own Keras settings say
+    # Keras's own defaults, whatever the user's ~/.keras/keras.json says
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(settings.precision)
 
 

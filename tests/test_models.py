@@ -116,6 +116,22 @@ def test_an_epoch_has_as_many_updates_as_batches_whatever_is_handed_over_at_a_ti
     np.testing.assert_array_equal(weights[0], weights[2])
 
 
+def test_fit_gives_each_epoch_its_own_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tf.Variable] = []
+    batches = training.shuffled_batches
+
+    def spy(split: Split, classes: int, settings: params.Train, epoch: tf.Variable) -> tf.data.Dataset:
+        given.append(epoch)
+        return batches(split, classes, settings, epoch)
+
+    monkeypatch.setattr(training, "shuffled_batches", spy)
+    split = Split(np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10)
+    seen: list[int] = []
+    record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(int(given[0])))
+    training.fit(models.build(PARAMS.model, (28, 28), 10), split, split, settings(epochs=3), [record])
+    assert seen == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
