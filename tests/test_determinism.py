@@ -27,10 +27,15 @@ def train(project: Project, name: str, *prefix: str) -> dict[str, str]:
     return {suffix: hashlib.sha256(file.read_bytes()).hexdigest() for suffix, file in files.items()}
 
 
-def test_training_gives_the_same_bits_again_and_with_1_2_and_4_threads(prepared: Project) -> None:
+def test_training_gives_the_same_bits_again_and_with_1_2_and_4_threads_and_others_with_another_seed(
+    prepared: Project,
+) -> None:
     first = train(prepared, "first")
     one_core = ("taskset", "-c", "0") if shutil.which("taskset") else ()
     assert train(prepared, "again", *one_core) == first
     for threads in (1, 2):
         prepared.change(runtime__threads=threads)
         assert train(prepared, f"threads{threads}") == first, f"{threads} threads"
+    prepared.change(train__seed=2)
+    other = train(prepared, "seed2")
+    assert all(other[suffix] != first[suffix] for suffix in first)

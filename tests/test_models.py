@@ -71,6 +71,11 @@ def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Pat
         np.testing.assert_array_equal(saved, kept)
 
 
+def test_a_missing_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model\.keras is not a whole Keras model"):
+        artifacts.read_model(tmp_path / "model.keras")
+
+
 def settings(**values: object) -> params.Train:
     return PARAMS.train.model_copy(update=values)
 
