@@ -65,10 +65,25 @@ def read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(("actual", "predicted", "class"), str), keep_default_na=False)
 
 
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write named NumPy arrays as an uncompressed .npz archive; NumPy gives its members a fixed time."""
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a NumPy array as .npy."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stub takes them for the flag allow_pickle
+        np.save(stream, array, allow_pickle=False)
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read a NumPy array from .npy, without running any code from the file.
+
+    Raises:
+        InputError: the file is missing or is not a whole array.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; dvc repro makes it") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a whole NumPy array ({error}); remove it and dvc repro") from None
+    return array
 
 
 def write_figure(path: Path, figure: "Figure") -> None:

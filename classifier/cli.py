@@ -1,9 +1,10 @@
-"""How a stage is called from dvc.yaml, and how it fails."""
+"""How a stage is called from dvc.yaml, and how every command fails."""
 
 import argparse
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -12,18 +13,24 @@ class InputError(Exception):
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Call `stage` with the paths given on the command line, one option per parameter.
-
-    An InputError or an error of the operating system becomes one line on stderr and exit status 1, an
-    interruption exit status 130; a bug keeps its traceback.
-    """
+    """Call `stage` with the paths given on the command line, one option per parameter."""
     parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
     for name in inspect.signature(stage).parameters:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
-    try:
+    with one_line_errors(stage.__name__):
         stage(**vars(parser.parse_args()))
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Turn an InputError or an error of the operating system into one line on stderr and exit status 1.
+
+    An interruption becomes exit status 130; a bug keeps its traceback.
+    """
+    try:
+        yield
     except (InputError, OSError) as error:
-        sys.exit(f"error: {stage.__name__}: {error}")
+        sys.exit(f"error: {name}: {error}")
     except KeyboardInterrupt:
-        print(f"{stage.__name__}: interrupted, no file is half-written; dvc repro starts it again", file=sys.stderr)
+        print(f"{name}: interrupted, no file is half-written; the same command starts it again", file=sys.stderr)
         sys.exit(130)

@@ -62,7 +62,7 @@ def save_split(folder: Path, split: Split) -> None:
     with artifacts.replacing(folder) as temporary:
         temporary.mkdir()
         for name, array in split._asdict().items():
-            np.save(temporary / f"{name}.npy", array)
+            artifacts.write_array(temporary / f"{name}.npy", array)
 
 
 def load_split(folder: Path, classes: int) -> Split:
@@ -71,15 +71,7 @@ def load_split(folder: Path, classes: int) -> Split:
     Raises:
         InputError: an array is missing, broken, or not of a split's shape, type and range.
     """
-    arrays = []
-    for name in Split._fields:
-        path = folder / f"{name}.npy"
-        try:
-            arrays.append(np.load(path, allow_pickle=False))
-        except FileNotFoundError:
-            raise InputError(f"{path} is missing; dvc repro makes it") from None
-        except (ValueError, EOFError) as error:
-            raise InputError(f"{path} is not a whole NumPy array ({error}); remove it and dvc repro") from None
+    arrays = (artifacts.read_array(folder / f"{name}.npy") for name in Split._fields)
     return _checked(Split(*arrays), classes, str(folder))
 
 

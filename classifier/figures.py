@@ -1,13 +1,14 @@
 """The pictures, from data frames and arrays; sizes and colours are decided here and nowhere else.
 
-The palettes can be told apart by colour-blind readers and in grey: one hue from light to dark for shares, seaborn's
-"colorblind" for lines and bars.
+The palettes can be told apart by colour-blind readers: one hue from light to dark for shares, purple against orange
+for better and worse, seaborn's "colorblind" for lines and bars.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -27,9 +28,26 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
         share, annot=matrix, fmt=",d", cmap="Blues", vmin=0, vmax=1, square=True, linewidths=0.5, ax=axes,
         cbar_kws={"label": "share of the true class", "shrink": 0.8}, annot_kws={"fontsize": 9},
     )  # fmt: skip
-    axes.set(title=title, xlabel="predicted class", ylabel="true class")
-    axes.tick_params("x", rotation=45)
-    plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")
+    _name_classes(axes, title)
+    return figure
+
+
+def confusion_difference(changes: pd.DataFrame, title: str) -> Figure:
+    """A heat map of what moved in a confusion matrix (actual, predicted, change), coloured by whether that is good.
+
+    More images on the diagonal are good, more beside it are bad.
+    """
+    names = changes["actual"].drop_duplicates()
+    matrix = changes.pivot(index="actual", columns="predicted", values="change").loc[names, names]
+    good = matrix * np.where(np.eye(len(names)), 1, -1)
+    limit = max(1, np.abs(good.to_numpy()).max())
+    figure, axes = plt.subplots(figsize=(8.4, 7.4), layout="constrained")
+    signed = matrix.map(lambda change: f"{change:+d}" if change else "·")
+    sns.heatmap(
+        good, annot=signed, fmt="", cmap="PuOr", vmin=-limit, vmax=limit, square=True, linewidths=0.5, ax=axes,
+        cbar_kws={"label": "images: worse  ←  → better", "shrink": 0.8}, annot_kws={"fontsize": 9},
+    )  # fmt: skip
+    _name_classes(axes, title)
     return figure
 
 
@@ -54,6 +72,23 @@ def learning_curves(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
+def compared_curves(histories: dict[str, pd.DataFrame], title: str) -> Figure:
+    """Loss and accuracy by epoch of several runs, by their names."""
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axes, score in zip(panels, ("loss", "accuracy"), strict=True):
+        for (name, history), colour, marker in zip(histories.items(), (BLUE, ORANGE, GREEN), "os^", strict=False):
+            axes.plot(history["epoch"], history[score], ":", color=colour, label=f"{name}, training")
+            axes.plot(
+                history["epoch"], history[f"val_{score}"], marker=marker, markersize=4, color=colour,
+                label=f"{name}, validation",
+            )  # fmt: skip
+        axes.set(xlabel="epoch", ylabel=score)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0].legend()
+    figure.suptitle(title)
+    return figure
+
+
 def per_class_scores(scores: pd.DataFrame, title: str) -> Figure:
     """Precision and recall of every class side by side, with their values."""
     tidy = scores.melt("class", ["precision", "recall"], "score", "value")
@@ -68,25 +103,22 @@ def per_class_scores(scores: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def mistake_gallery(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    probabilities: NDArray[np.floating],
-    names: list[str],
-    title: str,
-) -> Figure:
-    """Wrongly classified images, each with its true class, the predicted class and that one's probability.
-
-    images: uint8 of shape (n, height, width); labels: of shape (n,); probabilities: of shape (n, classes).
-    """
+def gallery(images: NDArray[np.uint8], captions: list[str], title: str) -> Figure:
+    """Images, uint8 of shape (n, height, width), under their captions of one or two lines."""
     columns = 5
     rows = max(1, -(-len(images) // columns))
     figure, panels = plt.subplots(rows, columns, figsize=(9, 2.05 * rows + 0.5), layout="constrained", squeeze=False)
     for axes in panels.flat:
         axes.axis("off")
-    for axes, image, label, probability in zip(panels.flat, images, labels, probabilities, strict=False):
+    for axes, image, caption in zip(panels.flat, images, captions, strict=False):
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        guess = probability.argmax()
-        axes.set_title(f"{names[label]}\nas {names[guess]}, {probability[guess]:.1%}", fontsize=8.5)
+        axes.set_title(caption, fontsize=8.5)
     figure.suptitle(title)
     return figure
+
+
+def _name_classes(axes: Axes, title: str) -> None:
+    """Label the axes of a confusion matrix."""
+    axes.set(title=title, xlabel="predicted class", ylabel="true class")
+    axes.tick_params("x", rotation=45)
+    plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -37,15 +37,14 @@ class Files(Section):
 
 def _all_different(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
-        raise ValueError("names should be all different")
+        raise PydanticCustomError("all_different", "should be all different")
     return names
 
 
 class Dataset(Section):
     name: Annotated[str, Field(min_length=1)]
-    classes: Annotated[
-        list[str], Field(min_length=2, max_length=256), AfterValidator(_all_different)
-    ]  # a label is a byte
+    # At most 256 classes: a label is a byte
+    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_all_different)]
     files: Files
     sources: Annotated[list[str], Field(min_length=1)]
 
@@ -74,6 +73,9 @@ class Train(Section):
 
 class Evaluate(Section):
     batch_size: Count
+
+
+class Plot(Section):
     mistakes: Annotated[int, Field(ge=1, le=100)]
 
 
@@ -93,6 +95,7 @@ class Params(Section):
     model: Model
     train: Train
     evaluate: Evaluate
+    plot: Plot
     runtime: Runtime
 
 
@@ -128,7 +131,7 @@ def _explain(error: ErrorDetails) -> str:
         return f"{key}: unknown key{_nearest(error['loc'])}"
     if error["type"] == "missing":
         return f"{key}: missing"
-    message = error["msg"].replace("Input should", "should").removeprefix("Value error, ")
+    message = error["msg"].replace("Input should", "should")
     return f"{key}: {message}, not {error['input']!r:.60}"
 
 

@@ -67,8 +67,7 @@ def predictions(labels: Labels, probabilities: Probabilities, names: list[str]) 
     return table
 
 
-def confident_mistakes(labels: Labels, probabilities: Probabilities, most: int) -> NDArray[np.intp]:
-    """The positions of the wrong predictions with the highest probabilities, the highest first, at the most `most`."""
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    order = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
-    return wrong[order[:most]]
+def mistakes(table: pd.DataFrame) -> pd.DataFrame:
+    """The wrong rows of a table of `predictions`, numbered from 0, with their highest probability as `confidence`."""
+    wrong = table[table["actual"] != table["predicted"]].reset_index(drop=True)
+    return wrong.assign(confidence=wrong.iloc[:, 3:].max(axis=1))

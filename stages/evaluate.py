@@ -1,7 +1,7 @@
 """Measure the trained model on the training, validation and test split.
 
 The only stage that reads the test split. Writes the scores of all three splits, and for the test split what a review
-needs beyond them: every prediction, the confusions, and the most confident mistakes with their images.
+needs beyond them: every prediction, the confusions, and the images of all mistakes.
 """
 
 from pathlib import Path
@@ -49,13 +49,7 @@ def evaluate(
     artifacts.write_csv(confused_pairs, scores.confused_pairs(confusion["test"]))
 
     artifacts.write_csv(predictions, scores.predictions(labels["test"], probabilities["test"], names))
-    worst = scores.confident_mistakes(labels["test"], probabilities["test"], params.evaluate.mistakes)
-    artifacts.write_arrays(
-        mistakes,
-        images=images["test"][worst],
-        probabilities=probabilities["test"][worst],
-        labels=labels["test"][worst],
-    )
+    artifacts.write_array(mistakes, images["test"][probabilities["test"].argmax(axis=1) != labels["test"]])
 
 
 if __name__ == "__main__":

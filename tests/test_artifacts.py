@@ -56,12 +56,12 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
-    path = tmp_path / "mistakes.npz"
+    path = tmp_path / "mistakes.npy"
     program = f"""
 from pathlib import Path
 import numpy
 from classifier import artifacts, cli
-def main(): artifacts.write_arrays(Path({str(path)!r}), images=numpy.zeros(20_000))
+def main(): artifacts.write_array(Path({str(path)!r}), numpy.zeros(20_000))
 cli.run(main)
 """
 
@@ -85,9 +85,9 @@ def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
     digests = set()
     for name in ("one", "two"):
         artifacts.write_csv(tmp_path / "table", counts)
-        artifacts.write_arrays(tmp_path / "arrays", images=np.arange(5))
+        artifacts.write_array(tmp_path / "array", np.arange(5))
         artifacts.write_figure(tmp_path / "picture", figures.confusion_matrix(counts, "title"))
-        content = b"".join((tmp_path / kind).read_bytes() for kind in ("table", "arrays", "picture"))
+        content = b"".join((tmp_path / kind).read_bytes() for kind in ("table", "array", "picture"))
         digests.add(hashlib.sha256(content).hexdigest())
         assert b"\r" not in (tmp_path / "table").read_bytes(), name
         assert b"Software" not in (tmp_path / "picture").read_bytes()

@@ -18,7 +18,7 @@ EVALUATE = "python -m stages.evaluate " + " ".join(
     for name, path in {
         "prepared": "data/prepared", "model": "model.keras", "metrics": "evaluate.json", "per_class": "per_class.csv",
         "predictions": "predictions.csv", "confused_pairs": "pairs.csv", "confusion_train": "train.csv",
-        "confusion_test": "test.csv", "mistakes": "mistakes.npz",
+        "confusion_test": "test.csv", "mistakes": "mistakes.npy",
     }.items()
 )  # fmt: skip
 
@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_nothing_and_says_how_to_go_on(project: Project) -> None:
         finally:
             run.kill()
     assert run.returncode == 130
-    assert errors == "train: interrupted, no file is half-written; dvc repro starts it again\n"
+    assert errors == "train: interrupted, no file is half-written; the same command starts it again\n"
     project.git("checkout", "-q", "params.yaml")
     assert project.snapshot() == before
 

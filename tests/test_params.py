@@ -41,7 +41,7 @@ def test_the_committed_params_are_the_groups_recipe() -> None:
         ("dataset.files.test_labels.sha256", "abc", "should match pattern"),
         ("dataset.files.test_labels.name", "../passwd", "should match pattern"),
         ("dataset.classes", ["one"], "at least 2 items"),
-        ("dataset.classes", ["one", "two", "one"], "names should be all different"),
+        ("dataset.classes", ["one", "two", "one"], "dataset.classes: should be all different"),
         ("train.learning_rat", 0.1, "unknown key, did you mean learning_rate?"),
         ("dataset.files.test_label", {}, "unknown key, did you mean test_labels?"),
         ("trian", {}, "unknown key, did you mean train?"),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,6 +55,7 @@ def test_the_results_are_whole(project: Project) -> None:
     assert counts["count"].sum() == len(predictions) == 200
     right = counts[counts["actual"] == counts["predicted"]]["count"].sum()
     assert right / 200 == pytest.approx(metrics["test"]["accuracy"])
+    assert np.load(project.folder / "plots/mistakes.npy").shape == (200 - right, 28, 28)
     recall = pd.read_csv(project.folder / "metrics/per_class.csv").groupby("split")["recall"].mean()
     for split in ("train", "validation", "test"):
         assert recall[split] == pytest.approx(metrics[split]["recall"], abs=1e-5)
@@ -102,11 +104,11 @@ def test_an_experiment_reruns_only_what_its_param_changes_and_dvc_shows_the_diff
 
 def test_a_wrong_param_fails_in_one_line_and_what_was_there_comes_back_with_the_old_value(on_branch: Project) -> None:
     before = on_branch.snapshot()
-    on_branch.change(evaluate__mistakes=0)
+    on_branch.change(plot__mistakes=0)
     failed = on_branch.run("dvc", "repro", check=False)
     assert failed.returncode != 0
     errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
-    expected = "error: evaluate: params.yaml: evaluate.mistakes: should be greater than or equal to 1, not 0"
+    expected = "error: plot: params.yaml: plot.mistakes: should be greater than or equal to 1, not 0"
     assert errors == [expected]
     assert "Traceback" not in failed.stderr
     on_branch.git("checkout", "params.yaml")
