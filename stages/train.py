@@ -10,7 +10,7 @@ from classifier import artifacts, cli, dataset, runtime
 from classifier.params import load_params
 
 
-def train(prepared: Path, model: Path, metrics: Path, history: Path) -> None:
+def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
     params = load_params()
     classes = len(params.dataset.classes)
     training_split = dataset.load_split(prepared / "train", classes)

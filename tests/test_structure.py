@@ -22,6 +22,10 @@ def paths(entries: list[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
+def outputs(stage: dict[str, Any]) -> list[Any]:
+    return [*stage.get("outs", []), *stage.get("metrics", [])]
+
+
 def imported(file: Path) -> set[Path]:
     """The project's modules that a file imports anywhere in it, functions included."""
     names: set[str] = set()
@@ -83,7 +87,7 @@ def test_the_params_a_stage_reads_are_declared(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stages_command_names_its_deps_and_outs(name: str) -> None:
     stage = STAGES[name]
-    data = [dep for dep in stage["deps"] if not dep.endswith(".py")] + paths(stage["outs"])
+    data = [dep for dep in stage["deps"] if not dep.endswith(".py")] + paths(outputs(stage))
     named = [word for word in shlex.split(stage["cmd"])[3:] if not word.startswith("--")]
     for word in named:
         assert any(path == word or path.startswith(word + "/") for path in data), f"{word} is neither dep nor out"
@@ -92,16 +96,21 @@ def test_a_stages_command_names_its_deps_and_outs(name: str) -> None:
 
 
 def test_metrics_and_plots_are_outs_kept_in_git_and_the_rest_is_in_the_cache() -> None:
-    kept = {path for stage in STAGES.values() for out in stage["outs"] if isinstance(out, dict) for path in out}
-    cached = {out for stage in STAGES.values() for out in stage["outs"] if isinstance(out, str)}
+    made = [out for stage in STAGES.values() for out in outputs(stage)]
+    kept = {path for out in made if isinstance(out, dict) for path in out}
+    cached = {out for out in made if isinstance(out, str)}
     assert {path.split("/")[0] for path in kept} == {"metrics", "plots"}
     assert {path.split("/")[0] for path in cached} == {"data", "models"}
-    shown = set(DVC_YAML["metrics"])
+    shown = set()
     for plot in DVC_YAML["plots"]:
         plot = {plot: None} if isinstance(plot, str) else plot
         ((name, config),) = plot.items()
         shown |= set(config["y"]) if config and isinstance(config["y"], dict) else {name}
     assert shown <= kept
+
+
+def test_a_training_is_kept_in_the_run_cache() -> None:
+    assert [out for out in STAGES["train"]["outs"] if isinstance(out, dict)] == []
 
 
 def test_only_evaluate_depends_on_the_test_split() -> None:
