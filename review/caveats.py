@@ -1,0 +1,75 @@
+"""What a reader must know before trusting a comparison."""
+
+from collections.abc import Iterator
+
+from dvc.repo import Repo
+
+from review import stale
+from review.revisions import Revision, git, switched
+
+TEST_SPLIT = "data/prepared/test"
+TEST_SPLIT_AND_ABOVE = (TEST_SPLIT, "data/prepared")
+ONLY_READER = "evaluate"
+
+
+def caveats(repo: Repo, before: Revision, after: Revision) -> list[str]:
+    """All that applies to this comparison, a sentence or two each."""
+    return [
+        *_data(before, after),
+        *_stale(repo, before, after),
+        *_selection(repo, before, after),
+        *_base(before, after),
+    ]
+
+
+def same_test_set(before: Revision, after: Revision) -> bool:
+    """Whether the predictions are of the same images in the same order."""
+    return before.hash_of(TEST_SPLIT) == after.hash_of(TEST_SPLIT) and before.predictions["actual"].equals(
+        after.predictions["actual"]
+    )
+
+
+def _data(before: Revision, after: Revision) -> Iterator[str]:
+    if not same_test_set(before, after):
+        yield "The test sets differ, so the scores measure different things and no test of the difference is possible."
+    for split in ("train", "validation"):
+        if before.hash_of(f"data/prepared/{split}") != after.hash_of(f"data/prepared/{split}"):
+            yield f"The {split} splits differ: scores on them do not compare, and a change may come from the data."
+    if before.cost.get("arithmetic") != after.cost.get("arithmetic"):
+        yield "The models were trained on different kinds of CPU; that alone can move the accuracy by 0.1 points."
+
+
+def _stale(repo: Repo, before: Revision, after: Revision) -> Iterator[str]:
+    for revision in (before, after):
+        with switched(repo, revision.name):
+            found = stale.stale(repo)
+        if found:
+            yield f"The results of {revision.label} are stale ({'; '.join(found)}): run `dvc repro` there, and commit."
+
+
+def _selection(repo: Repo, before: Revision, after: Revision) -> Iterator[str]:
+    with switched(repo, after.name):
+        stages = repo.index.stages
+        readers = {stage.name for stage in stages for dep in stage.deps if dep.def_path in TEST_SPLIT_AND_ABOVE}
+    if others := sorted(readers - {ONLY_READER}):
+        yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
+    span = f"{before.commit}..{after.commit or 'HEAD'}"
+    looks = len(git("log", "--format=%h", span, "--", "metrics/predictions.csv").split())
+    if looks > 1:
+        yield (
+            f"{looks} commits since {before.label} brought results on the test set. If they were chosen by these, the "
+            "test accuracy is too good to be true; choose by the validation scores."
+        )
+    better_test = after.scores["test"]["accuracy"] > before.scores["test"]["accuracy"]
+    if better_test and after.scores["validation"]["accuracy"] < before.scores["validation"]["accuracy"]:
+        yield "Test accuracy rose while validation accuracy fell: selection by validation would not choose this."
+
+
+def _base(before: Revision, after: Revision) -> Iterator[str]:
+    head = after.commit or "HEAD"
+    missing = git("rev-list", "--count", f"{head}..{before.commit}") if before.commit else ""
+    if missing not in ("", "0"):
+        yield (
+            f"{before.label} has {missing} commits that {after.label} lacks; what they changed shows here the other "
+            "way round. Merge them first."
+        )

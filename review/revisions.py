@@ -1,0 +1,187 @@
+"""What a revision of the project holds, read from git through DVC: no cache and no remote is needed."""
+
+import difflib
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dvc.exceptions import NotDvcRepoError
+from dvc.repo import Repo
+from dvc.scm import RevError, resolve_rev
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+
+from classifier import artifacts
+from classifier.cli import InputError
+
+WORKSPACE = "workspace"  # DVC's name for the files as they lie there, committed or not
+
+NEEDED = (
+    "params.yaml",
+    "dvc.lock",
+    "metrics/train.json",
+    "metrics/evaluate.json",
+    "metrics/predictions.csv",
+    "plots/history.csv",
+)
+MISTAKES = "plots/mistakes.npy"
+SEEDS = "metrics/seeds"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision's params and results.
+
+    name: as it was asked for. commit: None for the workspace. lock: the stages of dvc.lock. predictions, history: as
+    evaluate and train wrote them. mistakes: the images of the wrong predictions, in the order of predictions, uint8
+    of shape (n, height, width); None where the revision has none. seeds: test accuracies of several seeds, by recipe.
+    """
+
+    name: str
+    commit: str | None
+    params: dict[str, Any]
+    lock: dict[str, Any]
+    cost: dict[str, Any]
+    scores: dict[str, dict[str, float]]
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    mistakes: NDArray[np.uint8] | None
+    seeds: dict[str, list[float]]
+
+    @property
+    def label(self) -> str:
+        if self.commit is None:
+            return self.name
+        short = self.commit[:7]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+    @property
+    def classes(self) -> list[str]:
+        return list(map(str, self.params["dataset"]["classes"]))
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The hashes of the modules behind the results, by path."""
+        return {path: md5 for path, md5 in self._inputs().items() if path.endswith(".py")}
+
+    def hash_of(self, path: str) -> str | None:
+        """The hash of a stage's input or output as dvc.lock records it."""
+        return self._inputs().get(path)
+
+    def _inputs(self) -> dict[str, str]:
+        return {item["path"]: item["md5"] for stage in self.lock.values() for item in stage.get("deps", [])}
+
+
+def recipe(params: dict[str, Any]) -> str:
+    """A short name of all params but the seed of the training: runs of one recipe differ by chance alone."""
+    other = params | {"train": {key: value for key, value in params["train"].items() if key != "seed"}}
+    return hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def opened() -> Iterator[Repo]:
+    """DVC's view of the project in the current folder.
+
+    Raises:
+        InputError: there is no DVC project in a git repository here.
+    """
+    try:
+        repo = Repo(".")
+    except NotDvcRepoError:
+        raise InputError("this is no DVC project; run from the project's top folder") from None
+    if not hasattr(repo.scm, "resolve_rev"):
+        raise InputError("this project is in no git repository, so there are no revisions to compare")
+    with repo:
+        yield repo
+
+
+@contextmanager
+def switched(repo: Repo, name: str) -> Iterator[str | None]:
+    """Let the repo look at a revision for a while; yields its commit, None for the workspace.
+
+    Raises:
+        InputError: there is no such revision.
+    """
+    if name == WORKSPACE:
+        yield None
+        return
+    try:
+        commit = resolve_rev(repo.scm, name)
+    except RevError:
+        raise InputError(_unknown(name)) from None
+    with repo.switch(commit):
+        yield commit
+
+
+def _unknown(name: str) -> str:
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        return f"this clone is shallow and does not reach {name}; run git fetch --unshallow, or fetch that branch"
+    names = git("for-each-ref", "--format=%(refname:short)").split()
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "git branch --all and git tag list what there is"
+    return f"there is no revision {name}; {hint}"
+
+
+def read(repo: Repo, name: str) -> Revision:
+    """Read a revision's results.
+
+    Raises:
+        InputError: there is no such revision, it holds no results, or they are not what the stages write.
+    """
+    with tempfile.TemporaryDirectory() as temporary, switched(repo, name) as commit:
+        folder = Path(temporary)
+        wanted = [*NEEDED, MISTAKES, *_found(repo, SEEDS)]
+        for path in filter(repo.dvcfs.exists, wanted):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            repo.dvcfs.get_file(path, str(folder / path))
+        for path in NEEDED:
+            if not (folder / path).exists():
+                raise InputError(f"{name} holds no results: {path} is missing; run dvc repro there, and commit")
+        try:
+            return _parsed(name, commit, folder)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"the results of {name} are not what the stages write: {reason:.200}") from error
+
+
+def git(*arguments: str) -> str:
+    """What git prints in the current folder; nothing if it fails."""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _found(repo: Repo, folder: str) -> list[str]:
+    return [path.lstrip("/") for path in repo.dvcfs.find(folder)] if repo.dvcfs.exists(folder) else []
+
+
+def _accuracies(path: Path) -> list[float]:
+    """Those of a table of seeds, without the rows of their mean and standard deviation."""
+    table = artifacts.read_csv(path)
+    return [float(value) for value in table.loc[table["seed"].astype(str).str.isdigit(), "accuracy"]]
+
+
+def _parsed(name: str, commit: str | None, folder: Path) -> Revision:
+    yaml = YAML(typ="safe")
+    revision = Revision(
+        name=name,
+        commit=commit,
+        params=yaml.load(folder / "params.yaml"),
+        lock=yaml.load(folder / "dvc.lock")["stages"],
+        cost=json.loads((folder / "metrics/train.json").read_text()),
+        scores=json.loads((folder / "metrics/evaluate.json").read_text()),
+        predictions=artifacts.read_csv(folder / "metrics/predictions.csv"),
+        history=artifacts.read_csv(folder / "plots/history.csv"),
+        mistakes=artifacts.read_array(folder / MISTAKES) if (folder / MISTAKES).exists() else None,
+        seeds={path.stem: _accuracies(path) for path in (folder / SEEDS).glob("*.csv")},
+    )
+    expected = ["actual", "predicted", "loss", *revision.classes]
+    if list(revision.predictions.columns) != expected:
+        raise ValueError(f"the columns of metrics/predictions.csv are not {', '.join(expected)}")
+    return revision
