@@ -9,13 +9,25 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow verify bench check format lock plots-page
+.PHONY: help repro review seeds stale test test-slow verify bench check format lock plots-page
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## Set up the environment, get the data and run the pipeline: dvc repro
 	dvc repro
+
+BASE ?= main
+HEAD ?= workspace
+review: $(VENV)/installed  ## Tell what changed since BASE=main, and whether it is real: report/report.html
+	python -m review "$(BASE)" "$(HEAD)"
+
+N ?= 5
+seeds: $(VENV)/installed  ## Train the current params with N=5 seeds, to know what chance does
+	python -m review.seeds --count "$(N)"
+
+stale: $(VENV)/installed  ## Fail unless the committed results belong to the committed code and params
+	python -m review.stale HEAD
 
 test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	pytest

@@ -36,7 +36,7 @@ def _changes(stage: Any, made: dict[str, Any]) -> Iterator[str]:
             continue
         for path, how in item.status().items():
             if isinstance(how, dict):  # params
-                yield from (f"{key} {change}" for key, change in how.items())
+                yield from (f"param {key} {change}" for key, change in how.items())
             elif not (source and source.use_cache and how in ("deleted", "not in cache")):
                 yield f"{path} {how}"
 

@@ -4,16 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from ruamel.yaml import YAML
 
 from tests import idx
 
 ROOT = Path(__file__).parents[1]
 LONGEST = ("test_pipeline.py", "test_determinism.py", "test_failures.py")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
 
 
@@ -105,3 +107,17 @@ def new_project(
         return project
 
     return make
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a real browser without a network."""
+    if not CHROMIUM:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have Chromium")
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        yield page
+        browser.close()

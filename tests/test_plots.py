@@ -1,31 +1,15 @@
 """The page of `dvc plots show` in a real browser without a network: every chart drawn."""
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from review import plots_page
 from tests.conftest import ROOT, Project
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHARTS = 5  # loss, accuracy, two confusion matrices, scores by class
 PICTURES = 5
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    if not CHROMIUM:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Chromium")
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(offline=True).new_page()
-        yield page
-        browser.close()
 
 
 def test_every_chart_is_drawn_without_a_network(new_project: Callable[[], Project], page: Page) -> None:

@@ -1,0 +1,83 @@
+"""Put a report under the open pull request of a branch: one comment, which later reports replace.
+
+    GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=… python -m review.comment OWNER:BRANCH report/report.md
+
+Pictures cannot be part of a comment; --pictures names the page that has them. Needs the standard library alone: the
+job whose token may write installs nothing.
+"""
+
+import argparse
+import inspect
+import json
+import os
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+MARKER = "<!-- the review of the results -->"
+AUTHOR = "github-actions[bot]"  # whose comment is replaced: nobody else's, whatever it says
+LONGEST = 60_000  # characters; GitHub takes 65,536
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("branch", metavar="OWNER:BRANCH")
+    parser.add_argument("report", type=Path, metavar="REPORT")
+    parser.add_argument("--pictures", metavar="URL", default="")
+    parser.add_argument("--author", metavar="LOGIN", default=AUTHOR, help=f"who comments; default {AUTHOR}")
+    options = parser.parse_args()
+
+    repository = f"/repos/{os.environ['GITHUB_REPOSITORY']}"
+    pulls = api("GET", f"{repository}/pulls?state=open&head={urllib.parse.quote(options.branch)}")
+    if not pulls:
+        sys.exit(f"error: review.comment: {options.branch} has no open pull request")
+    comments = f"{repository}/issues/{pulls[0]['number']}/comments"
+    body = {"body": comment(options.report.read_text(encoding="utf-8"), options.pictures)}
+    earlier = find(comments, options.author)
+    if earlier is None:
+        api("POST", comments, body)
+    else:
+        api("PATCH", f"{repository}/issues/comments/{earlier}", body)
+
+
+def comment(report: str, pictures: str) -> str:
+    """The report's text up to its pictures, under a marker that tells it from other comments."""
+    text = report.partition("\n## Pictures\n")[0][:LONGEST]
+    link = f" [The pictures are in the artifact of its run.]({pictures})" if pictures else ""
+    return f"{MARKER}\n{text}\n\nThis report was made by the code of the pull request.{link}\n"
+
+
+def find(comments: str, author: str) -> int | None:
+    """The number of the author's comment that carries the marker."""
+    page = 1
+    while found := api("GET", f"{comments}?per_page=100&page={page}"):
+        for entry in found:
+            if entry["user"]["login"] == author and entry["body"].startswith(MARKER):
+                return int(entry["id"])
+        page += 1
+    return None
+
+
+def api(method: str, path: str, body: dict[str, str] | None = None) -> Any:
+    """Call GitHub's REST API and return its answer."""
+    request = urllib.request.Request(
+        os.environ.get("GITHUB_API_URL", "https://api.github.com") + path,
+        method=method,
+        data=json.dumps(body).encode() if body else None,
+        headers={"Authorization": f"Bearer {os.environ['GITHUB_TOKEN']}", "Accept": "application/vnd.github+json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyError as missing:
+        sys.exit(f"error: review.comment: set {missing.args[0]}")
+    except (urllib.error.URLError, OSError) as error:
+        sys.exit(f"error: review.comment: {error}")
