@@ -1,5 +1,6 @@
 """The review as one Markdown text with pictures: the verdict first, then what it rests on."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,14 +21,10 @@ GALLERY = 10  # images in each gallery
 
 # Of metrics/evaluate.json and train.json, the most important first; more is better for all but the losses
 SCORES = [
-    *(
-        f"{split}.{score}"
-        for split in ("test", "validation", "train")
-        for score in ("accuracy", "loss", "f1", "recall", "precision")
-    ),
-    "best_val_accuracy",
-    "best_val_loss",
-]
+    f"{split}.{score}"
+    for split in ("test", "validation", "train")
+    for score in ("accuracy", "loss", "f1", "recall", "precision")
+] + ["best_val_accuracy", "best_val_loss"]
 COSTS = {"parameters": "parameters", "epochs": "epochs", "images_seen": "images seen while training"}
 
 Differences = dict[str, dict[str, Any]]  # by key, as DVC's diffs give them: old and new
@@ -112,65 +109,65 @@ def _scores(metrics: Differences) -> str:
             rows.append([name, _number(old), _number(new), "", ""])
             continue
         better = (new < old) == name.endswith("loss")
-        rows.append([name, _number(old), _number(new), f"{new - old:+.4f}", "▲ better" if better else "▽ worse"])
+        rows.append([name, _number(old), _number(new), f"{new - old:+z.4f}", "▲ better" if better else "▽ worse"])
     if not rows:
         return "No score differs."
     return _table(["score", "before", "after", "change", ""], rows)
 
 
 def _evidence(before: Revision, after: Revision, comparison: Comparison) -> Iterator[str]:
-    accuracy, loss, found = comparison.accuracy, comparison.loss, comparison.outcomes
-    calibration = Change(*comparison.calibration, np.nan, np.nan)
+    found = comparison.outcomes
     yield "## Is the difference real?"
-    yield _table(
-        ["on the same test images", "before", "after", f"change ({1 - LEVEL:.0%} interval)"],
-        [
-            ["accuracy", f"{accuracy.before:.2%}", f"{accuracy.after:.2%}", in_points(accuracy)],
-            ["log loss", f"{loss.before:.4f}", f"{loss.after:.4f}", f"{loss.difference:+.4f} ({interval(loss, 1, 4)})"],
-            [
-                "expected calibration error",
-                *(f"{error:.4f}" for error in calibration[:2]),
-                f"{calibration.difference:+.4f}",
-            ],
-        ],
-    )
+    yield _difference(comparison)
     yield (
         f"Of {sum(found):,} images {found.gained} were gained and {found.lost} lost; {found.both:,} are right in both, "
         f"{found.neither} in neither. McNemar's exact test: {p_value(comparison.p)}."
     )
     yield _seed_noise(before, after)
     yield "## By class"
-    yield _table(
-        ["class", "recall", "change in points", "is it chance?", "precision", "change in points"],
-        [
-            [
-                change.name,
-                *_class_cells(change.recall),
-                f"**{p_value(change.p)}**" if change.p < LEVEL else p_value(change.p),
-                *_class_cells(change.precision),
-            ]
-            for change in comparison.classes
-        ],
-    )
+    yield _by_class(comparison)
     yield (
         f"With {1 - LEVEL:.0%} intervals of the changes. p: McNemar's exact test on the class's images, corrected by "
         f"Holm's method for {len(comparison.classes)} comparisons; below {LEVEL} in bold. These tests know of the "
         "images' chance, not of the seeds'."
     )
     yield "## What moved in the confusion matrix"
+    yield _moved_cells(comparison)
+
+
+def _difference(comparison: Comparison) -> str:
+    accuracy, loss, (was, now) = comparison.accuracy, comparison.loss, comparison.calibration
+    change = f"{loss.difference:+z.4f} ({interval(loss, 1, 4)})"
+    return _table(
+        ["on the same test images", "before", "after", f"change ({1 - LEVEL:.0%} interval)"],
+        [
+            ["accuracy", f"{accuracy.before:.2%}", f"{accuracy.after:.2%}", in_points(accuracy)],
+            ["log loss", f"{loss.before:.4f}", f"{loss.after:.4f}", change],
+            ["expected calibration error", f"{was:.4f}", f"{now:.4f}", f"{now - was:+z.4f}"],
+        ],
+    )
+
+
+def _by_class(comparison: Comparison) -> str:
+    rows = []
+    for change in comparison.classes:
+        p = f"**{p_value(change.p)}**" if change.p < LEVEL else p_value(change.p)
+        rows.append([change.name, *_class_cells(change.recall), p, *_class_cells(change.precision)])
+    return _table(["class", "recall", "change in points", "is it chance?", "precision", "change in points"], rows)
+
+
+def _class_cells(change: Change) -> tuple[str, str]:
+    difference = f"{100 * change.difference:+z.1f} ({interval(change, 100, 1)})"
+    return f"{change.before:.3f} → {change.after:.3f}", difference
+
+
+def _moved_cells(comparison: Comparison) -> str:
     order = comparison.cells["change"].abs().sort_values(ascending=False, kind="stable").index
     moved = comparison.cells.loc[order].query("change != 0").head(MOVED_CELLS)
-    yield (
-        "Nothing."
-        if moved.empty
-        else _table(
-            ["true class", "predicted", "before", "after", "change"],
-            [
-                [cell.actual, cell.predicted, cell.before, cell.after, f"{cell.change:+d}"]
-                for cell in moved.itertuples()
-            ],
-        )
-    )
+    if moved.empty:
+        return "Nothing."
+    rows = [[cell.actual, cell.predicted, cell.before, cell.after, f"{cell.change:+d}"] for cell in moved.itertuples()]
+    return _table(["true class", "predicted", "before", "after", "change"], rows)
 
 
 def _seed_runs(before: Revision, after: Revision) -> dict[str, list[float]]:
@@ -230,13 +227,6 @@ def _gallery(
     return figures.gallery(images[worst.index], captions, f"{title}: {len(worst)} of {len(only_here)} images")
 
 
-def _class_cells(change: Change) -> tuple[str, str]:
-    return (
-        f"{change.before:.3f} → {change.after:.3f}",
-        f"{100 * change.difference:+.1f} ({interval(change, 100, 1)})",
-    )
-
-
 def _number(value: Any) -> str | None:
     if isinstance(value, float):
         return f"{value:.4f}"
@@ -252,4 +242,4 @@ def _cell(item: object) -> str:
     """A cell's text; what comes from params or class names must not end the cell or begin a tag."""
     if item is None:
         return "–"
-    return " ".join(str(item).split()).replace("|", "\\|").replace("<", "&lt;")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(str(item).split()).replace("|", "\\|"))

@@ -184,4 +184,7 @@ def _parsed(name: str, commit: str | None, folder: Path) -> Revision:
     expected = ["actual", "predicted", "loss", *revision.classes]
     if list(revision.predictions.columns) != expected:
         raise ValueError(f"the columns of metrics/predictions.csv are not {', '.join(expected)}")
+    wrong = (revision.predictions["actual"] != revision.predictions["predicted"]).sum()
+    if revision.mistakes is not None and len(revision.mistakes) != wrong:
+        raise ValueError(f"{MISTAKES} has {len(revision.mistakes)} images, metrics/predictions.csv {wrong} mistakes")
     return revision

@@ -65,7 +65,7 @@ def _wait(repo: Repo, experiments: list[str]) -> None:
     with tqdm(total=len(experiments), unit="seed", desc="dvc queue logs NAME shows the training") as progress:
         finished = 0
         while finished < len(experiments):
-            time.sleep(1)
+            time.sleep(3)  # asking DVC takes half a second of computing
             states = _states(repo)
             failed = [name for name in experiments if states.get(name) == "Failed"]
             if failed:

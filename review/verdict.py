@@ -43,11 +43,11 @@ def judge(comparison: Comparison, seed_margin: float | None, only_seed: bool) ->
 
 def in_points(change: Change) -> str:
     """The difference of shares, in percentage points, with its interval."""
-    return f"{100 * change.difference:+.2f} points ({interval(change, 100, 2)})"
+    return f"{100 * change.difference:+z.2f} points ({interval(change, 100, 2)})"
 
 
 def interval(change: Change, scale: float, decimals: int) -> str:
-    return f"{scale * change.low:+.{decimals}f} to {scale * change.high:+.{decimals}f}"
+    return f"{scale * change.low:+z.{decimals}f} to {scale * change.high:+z.{decimals}f}"
 
 
 def p_value(p: float) -> str:

@@ -1,0 +1,135 @@
+"""The comment on a pull request, through a real server on loopback that answers as GitHub does."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from review import comment
+from tests.conftest import ROOT
+
+PULL_REQUEST = 7
+BOT = "github-actions[bot]"
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """Keeps the comments of one pull request, and hands them out a hundred at a time."""
+
+    comments: list[dict[str, Any]]
+    calls: list[str]
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if url.path == "/repos/team/project/pulls":
+            found = query == {"state": "open", "head": "somebody:a/branch#1"}
+            self.answer([{"number": PULL_REQUEST}] if found else [])
+        elif url.path == f"/repos/team/project/issues/{PULL_REQUEST}/comments":
+            size, page = int(query["per_page"]), int(query["page"])
+            self.answer(self.comments[size * (page - 1) : size * page])
+        else:
+            self.send_error(404)
+
+    def do_POST(self) -> None:
+        assert self.path == f"/repos/team/project/issues/{PULL_REQUEST}/comments"
+        self.comments.append(written(BOT, len(self.comments), self.body()))
+        self.answer(self.comments[-1])
+
+    def do_PATCH(self) -> None:
+        number = int(self.path.removeprefix("/repos/team/project/issues/comments/"))
+        self.comments[number]["body"] = self.body()
+        self.answer(self.comments[number])
+
+    def body(self) -> str:
+        self.calls.append(self.command)
+        return str(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"])
+
+    def answer(self, content: object) -> None:
+        if self.headers["Authorization"] != "Bearer secret":
+            self.send_error(401)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def written(author: str, number: int, body: str) -> dict[str, Any]:
+    return {"id": number, "user": {"login": author}, "body": body}
+
+
+@pytest.fixture
+def github() -> Iterator[tuple[type[GitHub], str]]:
+    handler = type("Handler", (GitHub,), {"comments": [], "calls": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield handler, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def post(url: str, report: Path, branch: str = "somebody:a/branch#1", token: str = "secret") -> str:
+    """Run the command; return what it complains of."""
+    result = subprocess.run(
+        [sys.executable, "-S", "-m", "review.comment", branch, str(report), "--pictures", "https://example.org/run"],
+        cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"GITHUB_API_URL": url, "GITHUB_REPOSITORY": "team/project", "GITHUB_TOKEN": token},
+    )  # fmt: skip
+    assert bool(result.returncode) == bool(result.stderr)
+    return result.stderr
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    path = tmp_path / "report.md"
+    path.write_text("# Review\n\n**Better.**\n\n## Pictures\n\n![Curves](curves.png)\n", encoding="utf-8")
+    return path
+
+
+def test_one_comment_is_made_and_then_replaced(github: tuple[type[GitHub], str], report: Path) -> None:
+    server, url = github
+    server.comments += [written("somebody", number, "Looks good") for number in range(150)]  # a second page
+    assert post(url, report) == ""
+    report.write_text("# Review\n\n**Worse.**\n", encoding="utf-8")
+    assert post(url, report) == ""
+    assert server.calls == ["POST", "PATCH"]
+    assert [entry["body"] for entry in server.comments[:150]] == ["Looks good"] * 150
+    (ours,) = server.comments[150:]
+    assert ours["body"].startswith(comment.MARKER + "\n# Review\n\n**Worse.**")
+    assert "(https://example.org/run)" in ours["body"]
+
+
+def test_pictures_stay_out_of_the_comment_and_its_length_within_what_github_takes(report: Path) -> None:
+    text = comment.comment(report.read_text(encoding="utf-8"), "")
+    assert "**Better.**" in text
+    assert "curves.png" not in text
+    assert len(comment.comment("x" * 100_000, "")) < 65_536
+
+
+def test_somebody_elses_comment_is_never_replaced(github: tuple[type[GitHub], str], report: Path) -> None:
+    server, url = github
+    server.comments.append(written("somebody", 0, comment.MARKER + "\nnot ours"))
+    assert post(url, report) == ""
+    assert server.calls == ["POST"]
+
+
+def test_what_goes_wrong_is_told_in_one_line(github: tuple[type[GitHub], str], report: Path) -> None:
+    _, url = github
+    assert (
+        post(url, report, branch="somebody:else") == "error: review.comment: somebody:else has no open pull request\n"
+    )
+    assert post(url, report, token="wrong") == "error: review.comment: HTTP Error 401: Unauthorized\n"
+    assert "Connection refused" in post("http://127.0.0.1:9", report)
+    assert "No such file" in post(url, report.with_name("nothing.md"))

@@ -1,0 +1,104 @@
+"""The README's walks, word by word, in a project with a tiny dataset."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+
+def block(first_line: str) -> str:
+    """The README's code block that starts with a line."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = [str(text) for text in blocks if text.startswith(first_line)]
+    return found
+
+
+def walk(project: Project, commands: str, *options: str) -> str:
+    """Run commands as one would type them, in the environment of the tests; return what they print."""
+    environment = os.environ | {"MAKEFLAGS": "--old-file=.venv/installed"}  # as the environment is there already
+    result = subprocess.run(
+        ["bash", "-x", *options, "-c", commands], cwd=project.folder, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def project(new_project: Callable[[], Project]) -> Project:
+    project = new_project()
+    project.dvc("repro")
+    project.git("add", ".")
+    project.git("commit", "-qm", "results")
+    return project
+
+
+def up_to_date(project: Project) -> bool:
+    clean = project.git("status", "--porcelain") == "" and project.dvc("status", "--json").strip() == "{}"
+    return clean and project.run(sys.executable, "-m", "review.stale", "HEAD", check=False).returncode == 0
+
+
+def test_a_branch_is_made_reviewed_and_merged(project: Project) -> None:
+    output = walk(project, block("git checkout -b lower-rate"), "-e")
+    assert "Running stage 'train'" in output
+    assert "Running stage 'prepare'" not in output
+    assert re.search(r"metrics/evaluate.json\s+test.loss", output)
+    assert "dvc_plots/index.html" in output
+    assert re.search(r"^# Review: main \(\w{7}\) → workspace\n\n\*\*", output, re.MULTILINE)
+    assert "| train.learning_rate | 0.001 | 0.0005 |" in output
+    assert project.git("log", "-1", "--format=%s %D") == "Halve the learning rate HEAD -> main, lower-rate"
+    assert up_to_date(project)
+
+
+def test_two_branches_with_results_of_their_own_are_merged(project: Project) -> None:
+    project.git("checkout", "-qb", "other-branch")
+    for branch, param, value in (("other-branch", "model__dropout", 0.3), ("main", "train__batch_size", 64)):
+        project.git("checkout", "-q", branch)
+        project.change(**{param: value})
+        project.dvc("repro")
+        project.git("commit", "-qam", f"{param} {value}")
+    output = walk(project, block("git merge other-branch"))
+    conflicts = set(re.findall(r"^CONFLICT .* in (\S+)$", output, re.MULTILINE))
+    assert {"dvc.lock", "metrics/predictions.csv"} <= conflicts
+    assert {path.split("/")[0] for path in conflicts} == {"dvc.lock", "metrics", "plots"}
+    assert project.git("log", "-1", "--format=%s") == "Merge other-branch"
+    params = (project.folder / "params.yaml").read_text()
+    assert "dropout: 0.3" in params
+    assert "batch_size: 64" in params
+    assert up_to_date(project)
+
+
+def test_experiments_are_queued_shown_reviewed_and_branched(project: Project) -> None:
+    output = walk(project, block("dvc exp run --queue"), "-e")
+    for name in ("less-dropout", "more-dropout"):
+        assert re.search(rf"─ [0-9a-f]+ \[{name}\]", output)
+    assert "→ less-dropout (" in output
+    assert project.git("show", "less-dropout:params.yaml").count("dropout: 0.4") == 1
+
+
+def test_seeds_are_kept_beside_the_metrics_and_judge_the_next_review(project: Project) -> None:
+    project.git("checkout", "-qf", "main")
+    project.dvc("checkout")
+    walk(project, "make seeds N=2", "-e")
+    (path,) = (project.folder / "metrics/seeds").iterdir()
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["seed", "1", "2", "mean", "standard deviation"]
+    accuracy = rows[0].index("accuracy")
+    values = [float(row[accuracy]) for row in rows[1:]]
+    assert values[2] == pytest.approx((values[0] + values[1]) / 2, abs=1e-6)
+    assert values[3] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-6)
+    assert f'"accuracy": {values[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # seed 1 is main's
+    assert project.git("status", "--porcelain") == "?? metrics/seeds/"
+    assert "over 2 seeds" in walk(project, "make review HEAD=less-dropout")
+
+    before = path.read_bytes()
+    logs = walk(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
+    assert path.read_bytes() == before
+    assert "Stage 'train' is cached - skipping run" in logs
