@@ -15,7 +15,8 @@ from markdown_it import MarkdownIt
 from classifier import artifacts, cli
 from review.caveats import caveats
 from review.report import Differences, report
-from review.revisions import WORKSPACE, opened, read
+from review.repository import WORKSPACE, opened
+from review.revisions import read
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -48,7 +49,7 @@ def main() -> None:
         before, after = read(repo, options.base), read(repo, options.head)
         params = _flat(repo.params.diff(options.base, options.head))
         metrics = _flat(repo.metrics.diff(options.base, options.head))
-        text, pictures = report(before, after, params, metrics, caveats(repo, before, after))
+        text, pictures = report(before, after, params, metrics, caveats(before, after))
 
     with artifacts.replacing(options.output) as folder:
         folder.mkdir()

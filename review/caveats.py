@@ -2,24 +2,15 @@
 
 from collections.abc import Iterator
 
-from dvc.repo import Repo
+from review.repository import git
+from review.revisions import TEST_SPLIT, Revision
 
-from review import stale
-from review.revisions import Revision, git, switched
-
-TEST_SPLIT = "data/prepared/test"
-TEST_SPLIT_AND_ABOVE = (TEST_SPLIT, "data/prepared")
 ONLY_READER = "evaluate"
 
 
-def caveats(repo: Repo, before: Revision, after: Revision) -> list[str]:
+def caveats(before: Revision, after: Revision) -> list[str]:
     """All that applies to this comparison, a sentence or two each."""
-    return [
-        *_data(before, after),
-        *_stale(repo, before, after),
-        *_selection(repo, before, after),
-        *_base(before, after),
-    ]
+    return [text for kind in (_data, _stale, _selection, _base) for text in kind(before, after)]
 
 
 def same_test_set(before: Revision, after: Revision) -> bool:
@@ -39,19 +30,15 @@ def _data(before: Revision, after: Revision) -> Iterator[str]:
         yield "The models were trained on different kinds of CPU; that alone can move the accuracy by 0.1 points."
 
 
-def _stale(repo: Repo, before: Revision, after: Revision) -> Iterator[str]:
+def _stale(before: Revision, after: Revision) -> Iterator[str]:
     for revision in (before, after):
-        with switched(repo, revision.name):
-            found = stale.stale(repo)
-        if found:
-            yield f"The results of {revision.label} are stale ({'; '.join(found)}): run `dvc repro` there, and commit."
+        if revision.stale:
+            reasons = "; ".join(revision.stale)
+            yield f"The results of {revision.label} are stale ({reasons}): run `dvc repro` there, and commit."
 
 
-def _selection(repo: Repo, before: Revision, after: Revision) -> Iterator[str]:
-    with switched(repo, after.name):
-        stages = repo.index.stages
-        readers = {stage.name for stage in stages for dep in stage.deps if dep.def_path in TEST_SPLIT_AND_ABOVE}
-    if others := sorted(readers - {ONLY_READER}):
+def _selection(before: Revision, after: Revision) -> Iterator[str]:
+    if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
         yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
     span = f"{before.commit}..{after.commit or 'HEAD'}"
     looks = len(git("log", "--format=%h", span, "--", "metrics/predictions.csv").split())

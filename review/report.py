@@ -28,6 +28,7 @@ SCORES = [
 COSTS = {"parameters": "parameters", "epochs": "epochs", "images_seen": "images seen while training"}
 
 Differences = dict[str, dict[str, Any]]  # by key, as DVC's diffs give them: old and new
+SeedRuns = dict[str, list[float]]  # the test accuracies of a revision's params with several seeds, by its label
 
 
 class Report(NamedTuple):
@@ -53,16 +54,19 @@ def report(
     comparison = None
     if same_test_set(before, after):
         comparison = compare(before.predictions, after.predictions, before.classes)
+    seeds = before.seeds | after.seeds
+    recipes = {recipe(revision.params): revision.label for revision in (after, before)}
+    runs = {label: seeds[name] for name, label in recipes.items() if name in seeds}
     pictures = dict(_pictures(before, after, comparison))
     sections = [
         f"# Review: {before.label} → {after.label}",
-        _verdict(before, after, params, comparison),
+        _verdict(before, after, params, comparison, runs),
         *(f"> **Note:** {caveat}" for caveat in caveats),
         "## What changed",
         *_what_changed(before, after, params),
         "## Scores",
         _scores(metrics),
-        *(_evidence(before, after, comparison) if comparison else ()),
+        *(_evidence(comparison, runs) if comparison else ()),
         "## Cost of the training",
         _table(
             ["", "before", "after"],
@@ -74,11 +78,13 @@ def report(
     return Report("\n\n".join(sections) + "\n", {name: figure for name, (_, figure) in pictures.items()})
 
 
-def _verdict(before: Revision, after: Revision, params: Differences, comparison: Comparison | None) -> str:
+def _verdict(
+    before: Revision, after: Revision, params: Differences, comparison: Comparison | None, runs: SeedRuns
+) -> str:
     if not comparison:
         return "**Not comparable.** The two were measured on different test sets."
     only_seed = set(params) == {"train.seed"} and before.code == after.code
-    kind, reason = judge(comparison, _seed_margin(before, after), only_seed)
+    kind, reason = judge(comparison, seed_margin(*runs.values()) if runs else None, only_seed)
     significant = [change for change in comparison.classes if change.p < LEVEL]
     fell = [change.name for change in significant if change.recall.difference < 0]
     rose = [change.name for change in significant if change.recall.difference > 0]
@@ -115,7 +121,7 @@ def _scores(metrics: Differences) -> str:
     return _table(["score", "before", "after", "change", ""], rows)
 
 
-def _evidence(before: Revision, after: Revision, comparison: Comparison) -> Iterator[str]:
+def _evidence(comparison: Comparison, runs: SeedRuns) -> Iterator[str]:
     found = comparison.outcomes
     yield "## Is the difference real?"
     yield _difference(comparison)
@@ -123,7 +129,7 @@ def _evidence(before: Revision, after: Revision, comparison: Comparison) -> Iter
         f"Of {sum(found):,} images {found.gained} were gained and {found.lost} lost; {found.both:,} are right in both, "
         f"{found.neither} in neither. McNemar's exact test: {p_value(comparison.p)}."
     )
-    yield _seed_noise(before, after)
+    yield _seed_noise(runs)
     yield "## By class"
     yield _by_class(comparison)
     yield (
@@ -170,20 +176,7 @@ def _moved_cells(comparison: Comparison) -> str:
     return _table(["true class", "predicted", "before", "after", "change"], rows)
 
 
-def _seed_runs(before: Revision, after: Revision) -> dict[str, list[float]]:
-    """The test accuracies of runs that differ in their seed only, where they were measured, by what they belong to."""
-    tables = before.seeds | after.seeds
-    names = {recipe(revision.params): revision.label for revision in (after, before)}
-    return {label: list(tables[name]) for name, label in names.items() if name in tables}
-
-
-def _seed_margin(before: Revision, after: Revision) -> float | None:
-    runs = _seed_runs(before, after)
-    return seed_margin(*runs.values()) if runs else None
-
-
-def _seed_noise(before: Revision, after: Revision) -> str:
-    runs = _seed_runs(before, after)
+def _seed_noise(runs: SeedRuns) -> str:
     if not runs:
         return "Seed noise: not measured for the params of either; `make seeds` does."
     measured = "; ".join(

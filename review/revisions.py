@@ -1,28 +1,22 @@
 """What a revision of the project holds, read from git through DVC: no cache and no remote is needed."""
 
-import difflib
 import hashlib
 import json
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from dvc.exceptions import NotDvcRepoError
 from dvc.repo import Repo
-from dvc.scm import RevError, resolve_rev
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
 from classifier import artifacts
 from classifier.cli import InputError
-
-WORKSPACE = "workspace"  # DVC's name for the files as they lie there, committed or not
+from review.repository import switched
+from review.stale import stale
 
 NEEDED = (
     "params.yaml",
@@ -34,6 +28,8 @@ NEEDED = (
 )
 MISTAKES = "plots/mistakes.npy"
 SEEDS = "metrics/seeds"
+PREPARED = "data/prepared"
+TEST_SPLIT = "data/prepared/test"
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class Revision:
     name: as it was asked for. commit: None for the workspace. lock: the stages of dvc.lock. predictions, history: as
     evaluate and train wrote them. mistakes: the images of the wrong predictions, in the order of predictions, uint8
     of shape (n, height, width); None where the revision has none. seeds: test accuracies of several seeds, by recipe.
+    stale: what keeps the results from being up to date. test_readers: the stages that depend on the test split.
     """
 
     name: str
@@ -55,6 +52,8 @@ class Revision:
     history: pd.DataFrame
     mistakes: NDArray[np.uint8] | None
     seeds: dict[str, list[float]]
+    stale: list[str]
+    test_readers: list[str]
 
     @property
     def label(self) -> str:
@@ -86,50 +85,6 @@ def recipe(params: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:12]
 
 
-@contextmanager
-def opened() -> Iterator[Repo]:
-    """DVC's view of the project in the current folder.
-
-    Raises:
-        InputError: there is no DVC project in a git repository here.
-    """
-    try:
-        repo = Repo(".")
-    except NotDvcRepoError:
-        raise InputError("this is no DVC project; run from the project's top folder") from None
-    if not hasattr(repo.scm, "resolve_rev"):
-        raise InputError("this project is in no git repository, so there are no revisions to compare")
-    with repo:
-        yield repo
-
-
-@contextmanager
-def switched(repo: Repo, name: str) -> Iterator[str | None]:
-    """Let the repo look at a revision for a while; yields its commit, None for the workspace.
-
-    Raises:
-        InputError: there is no such revision.
-    """
-    if name == WORKSPACE:
-        yield None
-        return
-    try:
-        commit = resolve_rev(repo.scm, name)
-    except RevError:
-        raise InputError(_unknown(name)) from None
-    with repo.switch(commit):
-        yield commit
-
-
-def _unknown(name: str) -> str:
-    if git("rev-parse", "--is-shallow-repository") == "true":
-        return f"this clone is shallow and does not reach {name}; run git fetch --unshallow, or fetch that branch"
-    names = git("for-each-ref", "--format=%(refname:short)").split()
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "git branch --all and git tag list what there is"
-    return f"there is no revision {name}; {hint}"
-
-
 def read(repo: Repo, name: str) -> Revision:
     """Read a revision's results.
 
@@ -138,27 +93,24 @@ def read(repo: Repo, name: str) -> Revision:
     """
     with tempfile.TemporaryDirectory() as temporary, switched(repo, name) as commit:
         folder = Path(temporary)
-        wanted = [*NEEDED, MISTAKES, *_found(repo, SEEDS)]
-        for path in filter(repo.dvcfs.exists, wanted):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            repo.dvcfs.get_file(path, str(folder / path))
+        seeds = repo.dvcfs.find(SEEDS) if repo.dvcfs.exists(SEEDS) else []
+        for path in filter(repo.dvcfs.exists, [*NEEDED, MISTAKES, *seeds]):
+            target = folder / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            repo.dvcfs.get_file(path, str(target))
         for path in NEEDED:
             if not (folder / path).exists():
                 raise InputError(f"{name} holds no results: {path} is missing; run dvc repro there, and commit")
         try:
-            return _parsed(name, commit, folder)
+            return _parsed(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
 
-def git(*arguments: str) -> str:
-    """What git prints in the current folder; nothing if it fails."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _found(repo: Repo, folder: str) -> list[str]:
-    return [path.lstrip("/") for path in repo.dvcfs.find(folder)] if repo.dvcfs.exists(folder) else []
+def _test_readers(repo: Repo) -> list[str]:
+    stages = repo.index.stages
+    return sorted({stage.name for stage in stages for dep in stage.deps if dep.def_path in (TEST_SPLIT, PREPARED)})
 
 
 def _accuracies(path: Path) -> list[float]:
@@ -167,7 +119,7 @@ def _accuracies(path: Path) -> list[float]:
     return [float(value) for value in table.loc[table["seed"].astype(str).str.isdigit(), "accuracy"]]
 
 
-def _parsed(name: str, commit: str | None, folder: Path) -> Revision:
+def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
     yaml = YAML(typ="safe")
     revision = Revision(
         name=name,
@@ -180,6 +132,7 @@ def _parsed(name: str, commit: str | None, folder: Path) -> Revision:
         history=artifacts.read_csv(folder / "plots/history.csv"),
         mistakes=artifacts.read_array(folder / MISTAKES) if (folder / MISTAKES).exists() else None,
         seeds={path.stem: _accuracies(path) for path in (folder / SEEDS).glob("*.csv")},
+        **about,
     )
     expected = ["actual", "predicted", "loss", *revision.classes]
     if list(revision.predictions.columns) != expected:

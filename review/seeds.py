@@ -23,7 +23,8 @@ from tqdm import tqdm
 from classifier import artifacts, cli
 from classifier.cli import InputError
 from classifier.params import PATH, load_params
-from review.revisions import SEEDS, opened, recipe, switched
+from review.repository import opened, switched
+from review.revisions import SEEDS, recipe
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from dvc.repo import Repo
 
 from classifier import cli
-from review.revisions import WORKSPACE, opened, switched
+from review.repository import WORKSPACE, opened, switched
 
 
 def stale(repo: Repo) -> list[str]:

@@ -14,8 +14,10 @@ from playwright.sync_api import Page
 from ruamel.yaml import YAML
 
 from classifier.cli import InputError
-from review import __main__, stale
-from review.revisions import opened, recipe
+from review import __main__
+from review.repository import opened
+from review.revisions import recipe
+from review.stale import stale
 from tests.conftest import ROOT, Project
 
 PREDICTIONS = "metrics/predictions.csv"
@@ -279,11 +281,11 @@ def test_stale_results_are_told(
     project: Project, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str, found: list[str]
 ) -> None:
     with opened() as repo:
-        assert stale.stale(repo) == []
+        assert stale(repo) == []
     text = Path(path).read_text()
     Path(path).write_text(text.replace(old, new, 1))
     with opened() as repo:
-        assert stale.stale(repo) == found
+        assert stale(repo) == found
     if path != "dvc.yaml":
         assert f"Note:** The results of workspace are stale ({found[0]})" in review(monkeypatch, "HEAD")
     project.git("commit", "-qam", "stale")
@@ -295,4 +297,4 @@ def test_stale_results_are_told(
 def test_results_of_different_runs_are_stale(project: Project) -> None:
     lock("evaluate", "models/model.keras", "0" * 32)
     with opened() as repo:
-        assert stale.stale(repo) == ["evaluate: models/model.keras is not what train made"]
+        assert stale(repo) == ["evaluate: models/model.keras is not what train made"]

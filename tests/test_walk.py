@@ -96,6 +96,8 @@ def test_seeds_are_kept_beside_the_metrics_and_judge_the_next_review(project: Pr
     assert values[3] == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-6)
     assert f'"accuracy": {values[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # seed 1 is main's
     assert project.git("status", "--porcelain") == "?? metrics/seeds/"
+    project.git("add", ".")
+    project.git("commit", "-qm", "Measure seed noise")
     assert "over 2 seeds" in walk(project, "make review HEAD=less-dropout")
 
     before = path.read_bytes()
