@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from review.repository import git
-from review.revisions import TEST_SPLIT, Revision
+from review.revisions import PREDICTIONS, TEST_SPLIT, Revision
 
 ONLY_READER = "evaluate"
 
@@ -40,8 +40,7 @@ def _stale(before: Revision, after: Revision) -> Iterator[str]:
 def _selection(before: Revision, after: Revision) -> Iterator[str]:
     if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
         yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
-    span = f"{before.commit}..{after.commit or 'HEAD'}"
-    looks = len(git("log", "--format=%h", span, "--", "metrics/predictions.csv").split())
+    looks = git("log", "--format=%h", _span(before, after), "--", PREDICTIONS).count("\n") + 1
     if looks > 1:
         yield (
             f"{looks} commits since {before.label} brought results on the test set. If they were chosen by these, the "
@@ -53,10 +52,14 @@ def _selection(before: Revision, after: Revision) -> Iterator[str]:
 
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:
-    head = after.commit or "HEAD"
-    missing = git("rev-list", "--count", f"{head}..{before.commit}") if before.commit else ""
-    if missing not in ("", "0"):
+    missing = git("rev-list", "--count", _span(after, before))
+    if missing != "0":
         yield (
             f"{before.label} has {missing} commits that {after.label} lacks; what they changed shows here the other "
             "way round. Merge them first."
         )
+
+
+def _span(since: Revision, until: Revision) -> str:
+    """The commits that `until` has beyond `since`, for git; the workspace stands on HEAD."""
+    return f"{since.commit or 'HEAD'}..{until.commit or 'HEAD'}"

@@ -18,12 +18,13 @@ from classifier.cli import InputError
 from review.repository import switched
 from review.stale import stale
 
+PREDICTIONS = "metrics/predictions.csv"
 NEEDED = (
     "params.yaml",
     "dvc.lock",
     "metrics/train.json",
     "metrics/evaluate.json",
-    "metrics/predictions.csv",
+    PREDICTIONS,
     "plots/history.csv",
 )
 MISTAKES = "plots/mistakes.npy"
@@ -128,7 +129,7 @@ def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> 
         lock=yaml.load(folder / "dvc.lock")["stages"],
         cost=json.loads((folder / "metrics/train.json").read_text()),
         scores=json.loads((folder / "metrics/evaluate.json").read_text()),
-        predictions=artifacts.read_csv(folder / "metrics/predictions.csv"),
+        predictions=artifacts.read_csv(folder / PREDICTIONS),
         history=artifacts.read_csv(folder / "plots/history.csv"),
         mistakes=artifacts.read_array(folder / MISTAKES) if (folder / MISTAKES).exists() else None,
         seeds={path.stem: _accuracies(path) for path in (folder / SEEDS).glob("*.csv")},
@@ -136,8 +137,8 @@ def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> 
     )
     expected = ["actual", "predicted", "loss", *revision.classes]
     if list(revision.predictions.columns) != expected:
-        raise ValueError(f"the columns of metrics/predictions.csv are not {', '.join(expected)}")
+        raise ValueError(f"the columns of {PREDICTIONS} are not {', '.join(expected)}")
     wrong = (revision.predictions["actual"] != revision.predictions["predicted"]).sum()
     if revision.mistakes is not None and len(revision.mistakes) != wrong:
-        raise ValueError(f"{MISTAKES} has {len(revision.mistakes)} images, metrics/predictions.csv {wrong} mistakes")
+        raise ValueError(f"{MISTAKES} has {len(revision.mistakes)} images, {PREDICTIONS} {wrong} mistakes")
     return revision

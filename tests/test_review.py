@@ -16,11 +16,10 @@ from ruamel.yaml import YAML
 from classifier.cli import InputError
 from review import __main__
 from review.repository import opened
-from review.revisions import recipe
+from review.revisions import PREDICTIONS, recipe
 from review.stale import stale
 from tests.conftest import ROOT, Project
 
-PREDICTIONS = "metrics/predictions.csv"
 HEADINGS = [
     "What changed",
     "Scores",
