@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from review.repository import git
 from review.revisions import PREDICTIONS, TEST_SPLIT, Revision
+from review.statistics import LEVEL, mcnemar_test, outcomes
 
 ONLY_READER = "evaluate"
 
@@ -46,9 +47,16 @@ def _selection(before: Revision, after: Revision) -> Iterator[str]:
             f"{looks} commits since {before.label} brought results on the test set. If they were chosen by these, the "
             "test accuracy is too good to be true; choose by the validation scores."
         )
-    better_test = after.scores["test"]["accuracy"] > before.scores["test"]["accuracy"]
-    if better_test and after.scores["validation"]["accuracy"] < before.scores["validation"]["accuracy"]:
+    if _gain(before, after, "test") > 0 > _gain(before, after, "validation") and _beyond_chance(before, after):
         yield "Test accuracy rose while validation accuracy fell: selection by validation would not choose this."
+
+
+def _gain(before: Revision, after: Revision, split: str) -> float:
+    return after.scores[split]["accuracy"] - before.scores[split]["accuracy"]
+
+
+def _beyond_chance(before: Revision, after: Revision) -> bool:
+    return same_test_set(before, after) and mcnemar_test(outcomes(before.predictions, after.predictions)) < LEVEL
 
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:

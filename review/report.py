@@ -99,7 +99,7 @@ def _what_changed(before: Revision, after: Revision, params: Differences) -> Ite
     if params:
         yield _table(
             ["param", "before", "after"],
-            [[key, change.get("old"), change.get("new")] for key, change in params.items()],
+            [[key, change.get("old"), change.get("new")] for key, change in sorted(params.items())],
         )
     if code:
         yield f"Code behind the results: {', '.join(f'`{path}`' for path in code)}."

@@ -33,16 +33,19 @@ HEADINGS = [
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone of this repository, without data and cache."""
-    folder = tmp_path_factory.mktemp("clone") / "project"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-    return Project(folder)
+    """A clone of this repository, without data and cache, and with no seed noise measured."""
+    clone = Project(tmp_path_factory.mktemp("clone") / "project")
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone.folder)], check=True)
+    clone.git("rm", "-rq", "metrics/seeds")
+    clone.git("commit", "-qm", "no seeds")
+    clone.git("branch", "start")
+    return clone
 
 
 @pytest.fixture
 def project(clone: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The clone as it was, and the current folder."""
-    clone.git("checkout", "-qfB", "main", "origin/HEAD")
+    clone.git("checkout", "-qfB", "main", "start")
     clone.git("clean", "-qfd")
     monkeypatch.chdir(clone.folder)
     return clone
@@ -182,20 +185,19 @@ def test_other_training_data_and_another_kind_of_cpu_are_told(
 
 
 def test_signs_of_selection_on_the_test_set_are_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    mispredict(lost=30)
+    project.git("commit", "-qam", "a worse base")
     base = project.git("rev-parse", "HEAD")
-    edit(
-        "dvc.yaml",
-        "      - data/prepared/validation\n      - stages/train.py",
-        "      - data/prepared\n      - stages/train.py",
-    )
-    for number in (1, 2, 3):
-        mispredict(lost=number)
-        project.git("commit", "-qam", f"result {number}")
-    edit("metrics/evaluate.json", '"accuracy": 0.9073', '"accuracy": 0.9173')
-    edit("metrics/evaluate.json", '"accuracy": 0.917167', '"accuracy": 0.907167')
+    project.git("checkout", "-q", "HEAD^", "--", "metrics", "plots")
+    project.git("commit", "-qm", "first result")
+    mispredict(lost=1)
+    project.git("commit", "-qam", "second result")
+    edit("dvc.yaml", "      - data/prepared/validation\n      - stages/tr", "      - data/prepared\n      - stages/tr")
+    for old, new in (('"accuracy": 0.9073', '"accuracy": 0.9173'), ('"accuracy": 0.917167', '"accuracy": 0.907167')):
+        edit("metrics/evaluate.json", old, new)
     text = review(monkeypatch, base)
     assert "Note:** The test set reaches train" in text
-    assert f"Note:** 3 commits since {base[:7]} brought results on the test set" in text
+    assert f"Note:** 2 commits since {base[:7]} brought results on the test set" in text
     assert "Note:** Test accuracy rose while validation accuracy fell" in text
 
 
