@@ -56,12 +56,12 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
-    path = tmp_path / "mistakes.npy"
+    path = tmp_path / "table.csv"
     program = f"""
 from pathlib import Path
-import numpy
+import pandas
 from classifier import artifacts, cli
-def main(): artifacts.write_array(Path({str(path)!r}), numpy.zeros(20_000))
+def main(): artifacts.write_csv(Path({str(path)!r}), pandas.DataFrame({{"x": range(20_000)}}))
 cli.run(main)
 """
 
