@@ -32,7 +32,7 @@ stale: $(VENV)/installed  ## Fail unless the committed results belong to the com
 test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	pytest
 
-test-slow: $(VENV)/installed  ## Run the slow tests: reproduce the committed results on the whole dataset
+test-slow: $(VENV)/installed  ## Run the slow tests: reproduce the committed results, walk through the README
 	pytest -m slow -n 0 -s
 
 verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit by bit

@@ -27,6 +27,7 @@ def train(project: Project, name: str, *prefix: str) -> dict[str, str]:
     return {suffix: hashlib.sha256(file.read_bytes()).hexdigest() for suffix, file in files.items()}
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_bits_again_and_with_1_2_and_4_threads_and_others_with_another_seed(
     prepared: Project,
 ) -> None:

@@ -278,20 +278,22 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
         ("dvc.yaml", "--raw data/raw --prepared", "--prepared", ["prepare: its command changed"]),
     ],
 )
-def test_stale_results_are_told(
-    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str, found: list[str]
-) -> None:
+def test_stale_results_are_found(project: Project, path: str, old: str, new: str, found: list[str]) -> None:
     with opened() as repo:
         assert stale(repo) == []
     text = Path(path).read_text()
     Path(path).write_text(text.replace(old, new, 1))
     with opened() as repo:
         assert stale(repo) == found
-    if path != "dvc.yaml":
-        assert f"Note:** The results of workspace are stale ({found[0]})" in review(monkeypatch, "HEAD")
+
+
+def test_stale_results_are_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit("params.yaml", "epochs: 25", "epochs: 24")
+    reason = "train: param train modified"
+    assert f"Note:** The results of workspace are stale ({reason})" in review(monkeypatch, "HEAD")
     project.git("commit", "-qam", "stale")
     result = project.run(sys.executable, "-m", "review.stale", "HEAD", check=False)
-    assert (result.returncode, result.stdout.splitlines()[1:]) == (1, found)
+    assert (result.returncode, result.stdout.splitlines()[1:]) == (1, [reason])
     assert project.run(sys.executable, "-m", "review.stale", "HEAD^").stdout == "The results of HEAD^ are up to date\n"
 
 

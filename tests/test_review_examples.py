@@ -10,6 +10,8 @@ import pytest
 from review import __main__
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from review.revisions import recipe
 from tests.conftest import ROOT
 
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
@@ -142,7 +144,17 @@ def test_arrows_run_from_stages_to_the_classifier_and_never_back() -> None:
 
 
 def test_the_readme_quotes_the_committed_metrics() -> None:
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for split, scores in json.loads((ROOT / "metrics/evaluate.json").read_text()).items():
         macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
         assert f"| {split} | {scores['loss']:.4f} | {scores['accuracy']:.2%} | {macro} |" in readme
+
+
+def test_the_readme_quotes_the_seeds_of_the_committed_params_and_the_example_of_a_review() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    name = recipe(YAML(typ="safe").load(ROOT / "params.yaml"))
+    accuracy = pd.read_csv(ROOT / f"metrics/seeds/{name}.csv", index_col="seed")["accuracy"]
+    assert f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['standard deviation']:.2f} %" in readme
+    heading, _, verdict, *_ = (ROOT / "docs/review/report.md").read_text(encoding="utf-8").splitlines()
+    assert "python -m review " + heading.removeprefix("# Review: ").replace(" → ", " ") in readme
+    assert verdict in " ".join(readme.replace("\n> ", "\n").split())
