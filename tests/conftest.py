@@ -1,5 +1,6 @@
 """A temporary project: the working tree's files in a git repository of their own, with a tiny dataset."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -55,10 +56,11 @@ class Project:
             block[key] = value
         yaml.dump(content, path)
 
-    def snapshot(self) -> dict[str, bytes]:
-        """All files outside the hidden folders and their content."""
+    def snapshot(self) -> dict[str, str]:
+        """All files and their hashes, but for hidden folders and Python's own cache."""
         files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
-        return {str(f): (self.folder / f).read_bytes() for f in files if f.parts[0] not in (".git", ".dvc")}
+        kept = (file for file in files if file.parts[0] not in (".git", ".dvc") and "__pycache__" not in file.parts)
+        return {str(file): hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in kept}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
