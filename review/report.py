@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier import figures, scores
 from classifier.cli import InputError
 from review.caveats import same_test_set
-from review.revisions import Revision, recipe
+from review.revisions import Revision
 from review.statistics import LEVEL, Change, Comparison, compare, right, seed_margin, welch_test
 from review.verdict import in_points, interval, judge, p_value
 
@@ -55,7 +55,7 @@ def report(
     if same_test_set(before, after):
         comparison = compare(before.predictions, after.predictions, before.classes)
     seeds = before.seeds | after.seeds
-    recipes = {recipe(revision.params): revision.label for revision in (after, before)}
+    recipes = {revision.recipe: revision.label for revision in (after, before)}
     runs = {label: seeds[name] for name, label in recipes.items() if name in seeds}
     pictures = dict(_pictures(before, after, comparison))
     sections = [

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dvc.exceptions import NotDvcRepoError
+from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.scm import RevError, resolve_rev
 
@@ -19,7 +19,7 @@ def opened() -> Iterator[Repo]:
     """DVC's view of the project in the current folder.
 
     Raises:
-        InputError: there is no DVC project in a git repository here.
+        InputError: there is no DVC project in a git repository here, or DVC cannot read what it is asked for.
     """
     try:
         repo = Repo(".")
@@ -27,8 +27,11 @@ def opened() -> Iterator[Repo]:
         raise InputError("this is no DVC project; run from the project's top folder") from None
     if not hasattr(repo.scm, "resolve_rev"):
         raise InputError("this project is in no git repository, so there are no revisions to compare")
-    with repo:
-        yield repo
+    try:
+        with repo:
+            yield repo
+    except DvcException as error:
+        raise InputError(" ".join(str(error).split())) from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pandas as pd
 from dvc.repo import Repo
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from classifier import artifacts
 from classifier.cli import InputError
@@ -37,15 +38,17 @@ TEST_SPLIT = "data/prepared/test"
 class Revision:
     """A revision's params and results.
 
-    name: as it was asked for. commit: None for the workspace. lock: the stages of dvc.lock. predictions, history: as
-    evaluate and train wrote them. mistakes: the images of the wrong predictions, in the order of predictions, uint8
-    of shape (n, height, width); None where the revision has none. seeds: test accuracies of several seeds, by recipe.
-    stale: what keeps the results from being up to date. test_readers: the stages that depend on the test split.
+    name: as it was asked for. commit: None for the workspace. recipe: a name for its params. lock: the stages of
+    dvc.lock. cost, scores, predictions, history: as train and evaluate wrote them. mistakes: the images of the wrong
+    predictions, in the order of predictions, uint8 of shape (n, height, width); None where the revision has none.
+    seeds: test accuracies of several seeds, by recipe. stale: what keeps the results from being up to date.
+    test_readers: the stages that depend on the test split.
     """
 
     name: str
     commit: str | None
-    params: dict[str, Any]
+    recipe: str
+    classes: list[str]
     lock: dict[str, Any]
     cost: dict[str, Any]
     scores: dict[str, dict[str, float]]
@@ -62,10 +65,6 @@ class Revision:
             return self.name
         short = self.commit[:7]
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
-
-    @property
-    def classes(self) -> list[str]:
-        return list(map(str, self.params["dataset"]["classes"]))
 
     @property
     def code(self) -> dict[str, str]:
@@ -104,7 +103,7 @@ def read(repo: Repo, name: str) -> Revision:
                 raise InputError(f"{name} holds no results: {path} is missing; run dvc repro there, and commit")
         try:
             return _parsed(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
@@ -122,10 +121,12 @@ def _accuracies(path: Path) -> list[float]:
 
 def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
     yaml = YAML(typ="safe")
+    params = yaml.load(folder / "params.yaml")
     revision = Revision(
         name=name,
         commit=commit,
-        params=yaml.load(folder / "params.yaml"),
+        recipe=recipe(params),
+        classes=[str(name) for name in params["dataset"]["classes"]],
         lock=yaml.load(folder / "dvc.lock")["stages"],
         cost=json.loads((folder / "metrics/train.json").read_text()),
         scores=json.loads((folder / "metrics/evaluate.json").read_text()),
@@ -135,10 +136,18 @@ def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> 
         seeds={path.stem: _accuracies(path) for path in (folder / SEEDS).glob("*.csv")},
         **about,
     )
+    _check(revision)
+    return revision
+
+
+def _check(revision: Revision) -> None:
+    """Raise a ValueError, KeyError or TypeError if a table is not what a review reads from it."""
     expected = ["actual", "predicted", "loss", *revision.classes]
     if list(revision.predictions.columns) != expected:
         raise ValueError(f"the columns of {PREDICTIONS} are not {', '.join(expected)}")
+    revision.predictions[expected[2:]].to_numpy(float)
+    revision.history[["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]].to_numpy(float)
+    float(revision.scores["test"]["accuracy"] + revision.scores["validation"]["accuracy"])
     wrong = (revision.predictions["actual"] != revision.predictions["predicted"]).sum()
     if revision.mistakes is not None and len(revision.mistakes) != wrong:
         raise ValueError(f"{MISTAKES} has {len(revision.mistakes)} images, {PREDICTIONS} {wrong} mistakes")
-    return revision

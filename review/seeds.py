@@ -94,7 +94,9 @@ def _test_scores(repo: Repo, experiment: str) -> dict[str, float]:
 
 
 def _dvc(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "dvc", *arguments]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise InputError(f"dvc {' '.join(arguments)} failed")  # and has said why
 
 
 if __name__ == "__main__":

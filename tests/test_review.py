@@ -231,7 +231,10 @@ def test_an_earlier_report_survives_a_review_that_fails(project: Project, monkey
         ("mian", "there is no revision mian; did you mean main?"),
         ("qqqqqqqq", "there is no revision qqqqqqqq; git branch --all and git tag list what there is"),
         ("empty", "empty holds no results: metrics/predictions.csv is missing; run dvc repro there, and commit"),
-        ("broken", "the results of broken are not what the stages write: "),
+        (
+            "broken",
+            "the results of broken are not what the stages write: the columns of metrics/predictions.csv are not",
+        ),
     ],
 )
 def test_a_revision_without_results_is_told(
@@ -244,6 +247,27 @@ def test_a_revision_without_results_is_told(
     project.git("checkout", "-q", "main")
     with pytest.raises(InputError, match="^" + re.escape(message)):
         review(monkeypatch, revision)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("params.yaml", "train:", "<<<<<<< HEAD\ntrain:"),
+        ("dvc.lock", "schema:", "<<<<<<< HEAD\nschema:"),
+        ("metrics/train.json", "{", "<<<<<<< HEAD\n{"),
+        ("metrics/evaluate.json", '"validation"', '"validate"'),
+        ("metrics/predictions.csv", ",0.9973", ",many"),
+        ("plots/history.csv", "val_loss", "value"),
+    ],
+)
+def test_broken_results_are_told_in_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str
+) -> None:
+    edit(path, old, new)
+    with pytest.raises(InputError) as caught:
+        review(monkeypatch, "HEAD")
+    assert "\n" not in str(caught.value)
+    assert "workspace" in str(caught.value) or path in str(caught.value)
 
 
 def test_different_class_lists_do_not_compare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
