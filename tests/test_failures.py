@@ -106,6 +106,7 @@ def test_ctrl_c_leaves_nothing_and_says_how_to_go_on(project: Project) -> None:
     assert project.snapshot() == before
 
 
+@pytest.mark.slow
 def test_dvc_recovers_from_a_killed_repro(project: Project) -> None:
     with subprocess.Popen(
         ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -78,6 +78,7 @@ def test_a_second_repro_does_nothing(project: Project) -> None:
     assert project.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_with_an_empty_cache_makes_the_same_bits(
     project: Project, tmp_path: Path, tiny_dataset: tuple[Path, object]
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_fresh_clone_with_an_empty_cache_makes_the_same_bits(
     assert not [name for name in clone.snapshot() if name.endswith(".tmp")]
 
 
+@pytest.mark.slow
 def test_an_experiment_reruns_only_what_its_param_changes_and_dvc_shows_the_difference(on_branch: Project) -> None:
     assert ran(on_branch.dvc("exp", "run", "-n", "larger-rate", "-S", "train.learning_rate=0.01")) == [
         "train", "evaluate", "plot",
