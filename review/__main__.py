@@ -18,6 +18,7 @@ from review.report import Differences, report
 from review.repository import WORKSPACE, opened
 from review.revisions import read
 
+TEXT = "report.md"
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -44,6 +45,8 @@ def main() -> None:
     parser.add_argument("head", nargs="?", default=WORKSPACE, metavar="HEAD", help=f"default {WORKSPACE}")
     parser.add_argument("--output", type=Path, default=Path("report"), metavar="FOLDER", help="default report")
     options = parser.parse_args()
+    if options.output.exists() and not (options.output / TEXT).exists():
+        raise cli.InputError(f"{options.output} holds no earlier report to replace; name another folder")
 
     with opened() as repo:
         before, after = read(repo, options.base), read(repo, options.head)
@@ -53,7 +56,7 @@ def main() -> None:
 
     with artifacts.replacing(options.output) as folder:
         folder.mkdir()
-        (folder / "report.md").write_text(text, encoding="utf-8", newline="\n")
+        (folder / TEXT).write_text(text, encoding="utf-8", newline="\n")
         body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
         (folder / "report.html").write_text(PAGE.format(body=body), encoding="utf-8", newline="\n")
         for name, figure in pictures.items():

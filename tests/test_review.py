@@ -225,6 +225,14 @@ def test_an_earlier_report_survives_a_review_that_fails(project: Project, monkey
     assert Path("report/report.md").read_text() == text
 
 
+@pytest.mark.parametrize("folder", ["docs", "params.yaml", "."])
+def test_only_a_report_is_replaced(project: Project, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    before = project.snapshot()
+    with pytest.raises(InputError, match="holds no earlier report to replace"):
+        review(monkeypatch, "HEAD", "--output", folder)
+    assert project.snapshot() == before
+
+
 @pytest.mark.parametrize(
     ("revision", "message"),
     [
