@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro review seeds stale test test-slow verify bench check format lock plots-page
+.PHONY: help repro review seeds experiments stale test test-slow verify bench check format lock plots-page
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -23,8 +23,12 @@ review: $(VENV)/installed  ## Tell what changed since BASE=main, and whether it 
 	python -m review "$(BASE)" "$(HEAD)"
 
 N ?= 5
+JOBS ?= 1
 seeds: $(VENV)/installed  ## Train the current params with N=5 seeds, to know what chance does
-	python -m review.seeds --count "$(N)"
+	python -m experiments.seeds --count "$(N)" --jobs "$(JOBS)"
+
+experiments: $(VENV)/installed  ## Train the experiments of experiments.yaml that are missing, and write their table
+	python -m experiments --jobs "$(JOBS)"
 
 stale: $(VENV)/installed  ## Fail unless the committed results belong to the committed code and params
 	python -m review.stale HEAD

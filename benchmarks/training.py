@@ -12,14 +12,15 @@ from pathlib import Path
 import pandas as pd
 from tqdm import trange
 
+from benchmarks.pipeline import EPOCHS
+
 TRAINING_SPLIT = Path("data/prepared/train")
-EPOCHS = 2
 REPEATS = 5
 
 PROGRAMS = {
     "plain Keras": ["benchmarks.plain", str(TRAINING_SPLIT), str(EPOCHS)],
-    "pipeline, reproducible": ["benchmarks.pipeline", str(TRAINING_SPLIT), str(EPOCHS), "default"],
-    "pipeline, fastest": ["benchmarks.pipeline", str(TRAINING_SPLIT), str(EPOCHS), "fastest"],
+    "pipeline, reproducible": ["benchmarks.pipeline", str(TRAINING_SPLIT), "default"],
+    "pipeline, fastest": ["benchmarks.pipeline", str(TRAINING_SPLIT), "fastest"],
 }
 
 

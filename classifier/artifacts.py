@@ -1,5 +1,6 @@
 """How outputs are written and read again: whole or not at all, and the same bytes for the same content."""
 
+import io
 import json
 import os
 import re
@@ -67,8 +68,10 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write a NumPy array as .npy."""
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
+    content = io.BytesIO()  # NumPy itself would not say why a disk refuses a file
+    np.save(content, array, allow_pickle=False)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_array(path: Path) -> NDArray[Any]:

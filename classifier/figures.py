@@ -10,12 +10,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 plt.switch_backend("Agg")  # files only, no window, on every machine
 sns.set_theme(style="whitegrid", palette="colorblind", rc={"figure.dpi": 110, "font.family": "DejaVu Sans"})
 
-BLUE, ORANGE, GREEN, *_ = sns.color_palette("colorblind")
+BLUE, ORANGE, *_ = sns.color_palette("colorblind")
 
 
 def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
@@ -73,10 +74,10 @@ def learning_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def compared_curves(histories: dict[str, pd.DataFrame], title: str) -> Figure:
-    """Loss and accuracy by epoch of several runs, by their names."""
+    """Loss and accuracy by epoch of two runs, by their names."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for axes, score in zip(panels, ("loss", "accuracy"), strict=True):
-        for (name, history), colour, marker in zip(histories.items(), (BLUE, ORANGE, GREEN), "os^", strict=False):
+        for (name, history), colour, marker in zip(histories.items(), (BLUE, ORANGE), "os", strict=False):
             axes.plot(history["epoch"], history[score], ":", color=colour, label=f"{name}, training")
             axes.plot(
                 history["epoch"], history[f"val_{score}"], marker=marker, markersize=4, color=colour,
@@ -100,6 +101,37 @@ def per_class_scores(scores: pd.DataFrame, title: str) -> Figure:
     axes.set_title(title, loc="left")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     axes.tick_params("x", rotation=20)
+    return figure
+
+
+def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title: str) -> Figure:
+    """Mean test accuracy with its standard deviation against training compute, and lines for published accuracies.
+
+    table: name, accuracy, accuracy_sd, multiply_adds (of one image), images_seen. Compute counts two floating-point
+    operations for each multiplication, and twice the forward pass for the backward one.
+    """
+    figure, axes = plt.subplots(figsize=(11, 5.5), layout="constrained")
+    compute = 6 * table["multiply_adds"] * table["images_seen"] / 1e12
+    means, spreads = 100 * table["accuracy"], 100 * table["accuracy_sd"]
+    axes.errorbar(compute, means, spreads, fmt="o", color=BLUE, capsize=4, zorder=4)
+    for name, x, y in zip(table["name"], compute, means, strict=True):
+        axes.annotate(
+            name, (x, y), xytext=(9, 0), textcoords="offset points", va="center", fontsize=9, zorder=3,
+            bbox={"boxstyle": "round,pad=0.1", "color": "white"},
+        )  # fmt: skip
+    for name, accuracy in references.items():
+        axes.axhline(100 * accuracy, color="0.5", linestyle="--", linewidth=1, zorder=0)
+        axes.annotate(
+            f"{name}, {100 * accuracy:.1f} %", (1.01, 100 * accuracy), xycoords=("axes fraction", "data"), va="center",
+            fontsize=9,
+        )  # fmt: skip
+    axes.set(
+        title=title, xscale="log", xlabel="training compute, 10¹² floating-point operations", ylabel="test accuracy, %"
+    )
+    axes.margins(x=0.2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     return figure
 
 

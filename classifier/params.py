@@ -66,13 +66,21 @@ class Train(Section):
     schedule: Literal["constant", "cosine"]
     warmup_epochs: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     batch_size: Count
     epochs: Count
     seed: Seed
 
 
+class Augment(Section):
+    flip: bool
+    shift: Annotated[int, Field(ge=0)]
+    erase: Annotated[int, Field(ge=0)]
+
+
 class Evaluate(Section):
     batch_size: Count
+    flip_average: bool
 
 
 class Plot(Section):
@@ -94,6 +102,7 @@ class Params(Section):
     prepare: Prepare
     model: Model
     train: Train
+    augment: Augment
     evaluate: Evaluate
     plot: Plot
     runtime: Runtime
@@ -108,8 +117,29 @@ def load_params(path: Path = PATH) -> Params:
         InputError: the file is missing, is not YAML, or holds unknown, missing or wrong values; the message
             names each key and what is allowed.
     """
+    return validated(load_yaml(path), str(path))
+
+
+def validated(content: Any, source: str) -> Params:
+    """The params in what YAML made of `source`.
+
+    Raises:
+        InputError: there are unknown, missing or wrong values; the message names each key and what is allowed.
+    """
     try:
-        return Params.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{source}: " + "; ".join(map(_explain, error.errors()))) from None
+
+
+def load_yaml(path: Path) -> Any:
+    """The content of a YAML 1.2 file.
+
+    Raises:
+        InputError: the file is missing or is not YAML; the message names the place.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run from the project's top folder") from None
     except UnicodeDecodeError as error:
@@ -120,8 +150,6 @@ def load_params(path: Path = PATH) -> Params:
         raise InputError(f"{path}{where}: {' '.join(str(error.problem).split())}") from None
     except YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: " + "; ".join(map(_explain, error.errors()))) from None
 
 
 def _explain(error: ErrorDetails) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 from classifier import params
+from classifier.augmentation import augmented
 from classifier.cli import InputError
 from classifier.dataset import Split
 
@@ -23,12 +24,14 @@ def fit(
     training: Split,
     validation: Split,
     settings: params.Train,
+    augment: params.Augment,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
     """Train the model in place; show a progress bar in a terminal, a line an epoch elsewhere.
 
     Returns a row an epoch: epoch (1 first), loss and accuracy while training (with dropout), and val_loss and
-    val_accuracy on the validation split after the epoch. Losses are in nats.
+    val_accuracy on the validation split after the epoch. Losses are cross-entropies in nats, against smoothed labels
+    while training.
 
     Raises:
         InputError: the training diverged.
@@ -43,7 +46,7 @@ def fit(
     classes = model.output_shape[-1]
     current = tf.Variable(0, dtype=tf.int64)
     history = model.fit(
-        shuffled_batches(training, classes, settings, current),
+        shuffled_batches(training, classes, settings, augment, current),
         epochs=settings.epochs,
         validation_data=ordered_batches(validation, classes),
         shuffle=False,  # the batches are
@@ -61,24 +64,35 @@ def fit(
     return curves
 
 
-def shuffled_batches(split: Split, classes: int, settings: params.Train, epoch: tf.Variable) -> tf.data.Dataset:
-    """An epoch's batches: pixels (b, height, width, 1) as uint8 and one-hot labels (b, classes).
+def shuffled_batches(
+    split: Split, classes: int, settings: params.Train, augment: params.Augment, epoch: tf.Variable
+) -> tf.data.Dataset:
+    """An epoch's batches: augmented pixels (b, height, width, 1) as uint8 and smoothed one-hot labels (b, classes).
 
-    The order depends on the seed and on the epoch's number alone, which each iteration reads anew from `epoch`. The
-    images lie in memory once, as bytes, and TensorFlow gathers each batch itself.
+    Order and augmentation depend on the seed and on the epoch's number alone, which each iteration reads anew from
+    `epoch`. The images lie in memory once, as bytes, and TensorFlow gathers each batch itself. Labels are smoothed as
+    by Szegedy and others, Rethinking the Inception architecture (2016); here and not in the loss, so that the
+    validation loss of any two experiments compares.
     """
     pixels, labels = tf.constant(split.images[..., None]), tf.constant(split.labels)
     count = len(split.labels)
+    wrong = settings.label_smoothing / classes
+    true = 1 - settings.label_smoothing + wrong
+
+    def seed() -> tf.Tensor:
+        return tf.stack([tf.constant(settings.seed, tf.int64), epoch.read_value()])
 
     def order(_: tf.Tensor) -> tf.data.Dataset:
-        seed = [tf.constant(settings.seed, tf.int64), epoch.read_value()]
-        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(tf.range(count), seed))
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(tf.range(count), seed()))
 
-    def gather(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(pixels, positions), tf.one_hot(tf.gather(labels, positions), classes)
+    def gather(step: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = augmented(
+            tf.gather(pixels, positions), augment, tf.random.experimental.stateless_fold_in(seed(), step)
+        )
+        return images, tf.one_hot(tf.gather(labels, positions), classes, on_value=true, off_value=wrong)
 
     positions = tf.data.Dataset.range(1).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
-    return positions.batch(settings.batch_size).map(gather).prefetch(tf.data.AUTOTUNE)
+    return positions.batch(settings.batch_size).enumerate().map(gather).prefetch(tf.data.AUTOTUNE)
 
 
 def ordered_batches(split: Split, classes: int) -> tf.data.Dataset:

@@ -16,7 +16,8 @@ from classifier import artifacts, cli
 from review.caveats import caveats
 from review.report import Differences, report
 from review.repository import WORKSPACE, opened
-from review.revisions import read
+from review.revisions import Revision, read, same_test_set
+from review.statistics import Comparison, compare
 
 TEXT = "report.md"
 PAGE = """<!DOCTYPE html>
@@ -52,7 +53,9 @@ def main() -> None:
         before, after = read(repo, options.base), read(repo, options.head)
         params = _flat(repo.params.diff(options.base, options.head))
         metrics = _flat(repo.metrics.diff(options.base, options.head))
-        text, pictures = report(before, after, params, metrics, caveats(before, after))
+        comparison = compared(before, after)
+        notes = caveats(before, after, comparison)
+        text, pictures = report(before, after, comparison, params, metrics, notes)
 
     with artifacts.replacing(options.output) as folder:
         folder.mkdir()
@@ -63,6 +66,20 @@ def main() -> None:
             artifacts.write_figure(folder / f"{name}.png", figure)
     print(text, end="")
     print(f"With pictures: {options.output}/report.html", file=sys.stderr)
+
+
+def compared(before: Revision, after: Revision) -> Comparison | None:
+    """The comparison on the test set; None if they were measured on different ones.
+
+    Raises:
+        InputError: their class lists differ.
+    """
+    if before.classes != after.classes:
+        lists = "; ".join(", ".join(revision.classes) for revision in (before, after))
+        raise cli.InputError(f"{before.label} and {after.label} have different classes and do not compare: {lists}")
+    if not same_test_set(before, after):
+        return None
+    return compare(before.predictions, after.predictions, before.classes)
 
 
 def _flat(difference: dict[str, dict[str, Differences]]) -> Differences:

@@ -3,26 +3,25 @@
 from collections.abc import Iterator
 
 from review.repository import git
-from review.revisions import PREDICTIONS, TEST_SPLIT, Revision
-from review.statistics import LEVEL, mcnemar_test, outcomes
+from review.revisions import PREDICTIONS, Revision
+from review.statistics import LEVEL, Comparison
 
 ONLY_READER = "evaluate"
+SPLITS = ("validation", "test")
 
 
-def caveats(before: Revision, after: Revision) -> list[str]:
-    """All that applies to this comparison, a sentence or two each."""
-    return [text for kind in (_data, _stale, _selection, _base) for text in kind(before, after)]
+def caveats(before: Revision, after: Revision, comparison: Comparison | None) -> list[str]:
+    """All that applies to these revisions, a sentence or two each; comparison: None if their test sets differ."""
+    return [
+        *_data(before, after, comparison),
+        *_stale(before, after),
+        *_selection(before, after, comparison),
+        *_base(before, after),
+    ]
 
 
-def same_test_set(before: Revision, after: Revision) -> bool:
-    """Whether the predictions are of the same images in the same order."""
-    return before.hash_of(TEST_SPLIT) == after.hash_of(TEST_SPLIT) and before.predictions["actual"].equals(
-        after.predictions["actual"]
-    )
-
-
-def _data(before: Revision, after: Revision) -> Iterator[str]:
-    if not same_test_set(before, after):
+def _data(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
+    if not comparison:
         yield "The test sets differ, so the scores measure different things and no test of the difference is possible."
     for split in ("train", "validation"):
         if before.hash_of(f"data/prepared/{split}") != after.hash_of(f"data/prepared/{split}"):
@@ -38,7 +37,7 @@ def _stale(before: Revision, after: Revision) -> Iterator[str]:
             yield f"The results of {revision.label} are stale ({reasons}): run `dvc repro` there, and commit."
 
 
-def _selection(before: Revision, after: Revision) -> Iterator[str]:
+def _selection(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
     if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
         yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
     looks = git("log", "--format=%h", _span(before, after), "--", PREDICTIONS).count("\n") + 1
@@ -47,16 +46,9 @@ def _selection(before: Revision, after: Revision) -> Iterator[str]:
             f"{looks} commits since {before.label} brought results on the test set. If they were chosen by these, the "
             "test accuracy is too good to be true; choose by the validation scores."
         )
-    if _gain(before, after, "test") > 0 > _gain(before, after, "validation") and _beyond_chance(before, after):
+    gain = {split: after.scores[split]["accuracy"] - before.scores[split]["accuracy"] for split in SPLITS}
+    if comparison and comparison.p < LEVEL and gain["test"] > 0 > gain["validation"]:
         yield "Test accuracy rose while validation accuracy fell: selection by validation would not choose this."
-
-
-def _gain(before: Revision, after: Revision, split: str) -> float:
-    return after.scores[split]["accuracy"] - before.scores[split]["accuracy"]
-
-
-def _beyond_chance(before: Revision, after: Revision) -> bool:
-    return same_test_set(before, after) and mcnemar_test(outcomes(before.predictions, after.predictions)) < LEVEL
 
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:

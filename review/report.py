@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classifier import figures, scores
-from classifier.cli import InputError
-from review.caveats import same_test_set
 from review.revisions import Revision
-from review.statistics import LEVEL, Change, Comparison, compare, right, seed_margin, welch_test
+from review.statistics import LEVEL, Change, Comparison, right, seed_margin, welch_test
 from review.verdict import in_points, interval, judge, p_value
 
 MOVED_CELLS = 10  # of the confusion matrix: the table shows the largest changes
@@ -39,34 +37,32 @@ class Report(NamedTuple):
 
 
 def report(
-    before: Revision, after: Revision, params: Differences, metrics: Differences, caveats: Sequence[str]
+    before: Revision,
+    after: Revision,
+    comparison: Comparison | None,
+    params: Differences,
+    metrics: Differences,
+    caveats: Sequence[str],
 ) -> Report:
-    """Compare two revisions.
+    """Tell how two revisions of one classification differ.
 
-    params, metrics: what DVC says differs. caveats: what a reader must know before trusting the comparison.
-
-    Raises:
-        InputError: their class lists differ.
+    comparison: None if their test sets differ. params, metrics: what DVC says differs. caveats: what a reader must
+    know before trusting the comparison.
     """
-    if before.classes != after.classes:
-        lists = "; ".join(", ".join(revision.classes) for revision in (before, after))
-        raise InputError(f"{before.label} and {after.label} have different classes and do not compare: {lists}")
-    comparison = None
-    if same_test_set(before, after):
-        comparison = compare(before.predictions, after.predictions, before.classes)
     seeds = before.seeds | after.seeds
     recipes = {revision.recipe: revision.label for revision in (after, before)}
     runs = {label: seeds[name] for name, label in recipes.items() if name in seeds}
+    margin = seed_margin(*runs.values()) if runs else None
     pictures = dict(_pictures(before, after, comparison))
     sections = [
         f"# Review: {before.label} → {after.label}",
-        _verdict(before, after, params, comparison, runs),
+        _verdict(before, after, params, comparison, margin),
         *(f"> **Note:** {caveat}" for caveat in caveats),
         "## What changed",
         *_what_changed(before, after, params),
         "## Scores",
         _scores(metrics),
-        *(_evidence(comparison, runs) if comparison else ()),
+        *(_evidence(comparison, runs, margin) if comparison else ()),
         "## Cost of the training",
         _table(
             ["", "before", "after"],
@@ -79,12 +75,12 @@ def report(
 
 
 def _verdict(
-    before: Revision, after: Revision, params: Differences, comparison: Comparison | None, runs: SeedRuns
+    before: Revision, after: Revision, params: Differences, comparison: Comparison | None, margin: float | None
 ) -> str:
     if not comparison:
         return "**Not comparable.** The two were measured on different test sets."
     only_seed = set(params) == {"train.seed"} and before.code == after.code
-    kind, reason = judge(comparison, seed_margin(*runs.values()) if runs else None, only_seed)
+    kind, reason = judge(comparison, margin, only_seed)
     significant = [change for change in comparison.classes if change.p < LEVEL]
     fell = [change.name for change in significant if change.recall.difference < 0]
     rose = [change.name for change in significant if change.recall.difference > 0]
@@ -121,7 +117,7 @@ def _scores(metrics: Differences) -> str:
     return _table(["score", "before", "after", "change", ""], rows)
 
 
-def _evidence(comparison: Comparison, runs: SeedRuns) -> Iterator[str]:
+def _evidence(comparison: Comparison, runs: SeedRuns, margin: float | None) -> Iterator[str]:
     found = comparison.outcomes
     yield "## Is the difference real?"
     yield _difference(comparison)
@@ -129,7 +125,7 @@ def _evidence(comparison: Comparison, runs: SeedRuns) -> Iterator[str]:
         f"Of {sum(found):,} images {found.gained} were gained and {found.lost} lost; {found.both:,} are right in both, "
         f"{found.neither} in neither. McNemar's exact test: {p_value(comparison.p)}."
     )
-    yield _seed_noise(runs)
+    yield _seed_noise(runs, margin)
     yield "## By class"
     yield _by_class(comparison)
     yield (
@@ -176,8 +172,8 @@ def _moved_cells(comparison: Comparison) -> str:
     return _table(["true class", "predicted", "before", "after", "change"], rows)
 
 
-def _seed_noise(runs: SeedRuns) -> str:
-    if not runs:
+def _seed_noise(runs: SeedRuns, margin: float | None) -> str:
+    if margin is None:
         return "Seed noise: not measured for the params of either; `make seeds` does."
     measured = "; ".join(
         f"{label}: {np.mean(values):.2%} ± {100 * np.std(values, ddof=1):.2f} over {len(values)} seeds"
@@ -185,7 +181,7 @@ def _seed_noise(runs: SeedRuns) -> str:
     )
     text = (
         f"Seed noise, as mean ± standard deviation of the test accuracy: {measured}. So by their seeds alone two runs "
-        f"lie up to {100 * seed_margin(*runs.values()):.2f} points apart, in {1 - LEVEL:.0%} of all cases."
+        f"lie up to {100 * margin:.2f} points apart, in {1 - LEVEL:.0%} of all cases."
     )
     if len(runs) == 2:
         text += f" The two means, by Welch's t-test: {p_value(welch_test(*runs.values()))}."

@@ -4,6 +4,7 @@ import difflib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
@@ -61,6 +62,10 @@ def _unknown(name: str) -> str:
     return f"there is no revision {name}; {hint}"
 
 
-def git(*arguments: str) -> str:
-    """What git prints in the current folder; nothing if it fails."""
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
+    """What git prints in a folder; if it fails, nothing, or a CalledProcessError with `check`."""
+    stderr = None if check else subprocess.DEVNULL
+    result = subprocess.run(
+        ["git", *arguments], cwd=folder, check=check, stdout=subprocess.PIPE, stderr=stderr, text=True
+    )
+    return result.stdout.strip()

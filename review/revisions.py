@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ NEEDED = (
 )
 MISTAKES = "plots/mistakes.npy"
 SEEDS = "metrics/seeds"
+NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
 PREPARED = "data/prepared"
 TEST_SPLIT = "data/prepared/test"
 
@@ -69,20 +71,42 @@ class Revision:
     @property
     def code(self) -> dict[str, str]:
         """The hashes of the modules behind the results, by path."""
-        return {path: md5 for path, md5 in self._inputs().items() if path.endswith(".py")}
+        return {path: md5 for path, md5 in self._inputs.items() if path.endswith(".py")}
 
     def hash_of(self, path: str) -> str | None:
         """The hash of a stage's input or output as dvc.lock records it."""
-        return self._inputs().get(path)
+        return self._inputs.get(path)
 
+    @cached_property
     def _inputs(self) -> dict[str, str]:
         return {item["path"]: item["md5"] for stage in self.lock.values() for item in stage.get("deps", [])}
 
 
+def same_test_set(before: Revision, after: Revision) -> bool:
+    """Whether the predictions are of the same images in the same order."""
+    return before.hash_of(TEST_SPLIT) == after.hash_of(TEST_SPLIT) and before.predictions["actual"].equals(
+        after.predictions["actual"]
+    )
+
+
 def recipe(params: dict[str, Any]) -> str:
-    """A short name of all params but the seed of the training: runs of one recipe differ by chance alone."""
-    other = params | {"train": {key: value for key, value in params["train"].items() if key != "seed"}}
-    return hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:12]
+    """A short name of all params that scores depend on, but the seed of the training.
+
+    Runs of one recipe differ by chance alone. What is off, 0 or false, counts as absent: a new param that is off
+    leaves the names as they are.
+    """
+    on = {
+        section: {key: value for key, value in values.items() if value and f"{section}.{key}" not in NOT_OF_THE_RECIPE}
+        for section, values in params.items()
+    }
+    kept = {section: values for section, values in on.items() if values}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def seed_rows(path: Path) -> pd.DataFrame:
+    """The rows of a table of seeds, without those of their mean and standard deviation."""
+    table = pd.read_csv(path, dtype={"seed": str, "model": str})
+    return table[table["seed"].str.isdigit()].astype({"seed": int})
 
 
 def read(repo: Repo, name: str) -> Revision:
@@ -113,10 +137,10 @@ def _test_readers(repo: Repo) -> list[str]:
     return sorted({stage.name for stage in stages for dep in stage.deps if dep.def_path in (TEST_SPLIT, PREPARED)})
 
 
-def _accuracies(path: Path) -> list[float]:
-    """Those of a table of seeds, without the rows of their mean and standard deviation."""
-    table = artifacts.read_csv(path)
-    return [float(value) for value in table.loc[table["seed"].astype(str).str.isdigit(), "accuracy"]]
+def _accuracies(folder: Path) -> dict[str, list[float]]:
+    """By recipe, of all tables with the two seeds that a spread needs."""
+    tables = {path.stem: seed_rows(path)["accuracy"].astype(float).tolist() for path in folder.glob("*.csv")}
+    return {name: values for name, values in tables.items() if len(values) > 1}
 
 
 def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
@@ -133,7 +157,7 @@ def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> 
         predictions=artifacts.read_csv(folder / PREDICTIONS),
         history=artifacts.read_csv(folder / "plots/history.csv"),
         mistakes=artifacts.read_array(folder / MISTAKES) if (folder / MISTAKES).exists() else None,
-        seeds={path.stem: _accuracies(path) for path in (folder / SEEDS).glob("*.csv")},
+        seeds=_accuracies(folder / SEEDS),
         **about,
     )
     _check(revision)

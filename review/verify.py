@@ -18,21 +18,23 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
+from review.repository import git
+from review.revisions import PREDICTIONS
+
 TOLERANCE = 0.01  # of losses and scores; kinds of CPU were seen to differ by 0.002
 AGREEMENT = 0.97  # of the predicted classes; kinds of CPU were seen to agree on 0.984
 NO_SCORES = {"best_epoch", "arithmetic"}  # a position on a flat curve, and the kind of CPU itself
 
-PREDICTIONS = Path("metrics/predictions.csv")
 METRICS = [Path("metrics/train.json"), Path("metrics/evaluate.json")]
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         clone, committed = Path(temporary, "clone"), Path(temporary, "committed")
-        head = _git(Path.cwd(), "rev-parse", "HEAD")
+        head = git("rev-parse", "HEAD", check=True)
         for folder in (clone, committed):
-            _git(Path.cwd(), "clone", "--quiet", _git(Path.cwd(), "rev-parse", "--show-toplevel"), str(folder))
-            _git(folder, "checkout", "--quiet", "--detach", head)
+            git("clone", "--quiet", git("rev-parse", "--show-toplevel", check=True), str(folder), check=True)
+            git("checkout", "--quiet", "--detach", head, folder=folder, check=True)
         print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
         _dvc(clone, "cache", "dir", "--local", str(Path(temporary, "cache")))  # even where the user shares one
         _dvc(clone, "repro", "--force")
@@ -49,7 +51,7 @@ def report(committed: Path, reproduced: Path) -> int:
     hashes = pd.DataFrame({"committed": _outputs(before), "reproduced": _outputs(after)})
     hashes["result"] = (hashes["committed"] == hashes["reproduced"]).map({True: "identical", False: "different"})
     print("\n" + hashes.rename_axis("output").to_string() + "\n")
-    changed = _git(reproduced, "status", "--porcelain")
+    changed = git("status", "--porcelain", folder=reproduced, check=True)
     if (hashes["result"] == "identical").all() and not changed:
         print("identical: every output has the committed hash, and git status is clean")
         return 0
@@ -101,11 +103,6 @@ def _inputs(stages: dict[str, Any]) -> dict[str, Any]:
         name: (stage["cmd"], stage.get("params"), [dep for dep in stage.get("deps", []) if dep["path"] not in made])
         for name, stage in stages.items()
     }
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-    return result.stdout.strip()
 
 
 def _dvc(folder: Path, *arguments: str) -> None:

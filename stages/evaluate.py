@@ -5,11 +5,17 @@ needs beyond them: every prediction, the confusions, and the images of all mista
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from classifier import artifacts, cli, dataset, runtime, scores
-from classifier.params import load_params
+from classifier.params import Evaluate, load_params
+
+if TYPE_CHECKING:
+    import keras
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,7 +40,7 @@ def evaluate(
     runtime.start(params.runtime)
     network = artifacts.read_model(model)
     for split in SPLITS:
-        probabilities[split] = network.predict(images[split], batch_size=params.evaluate.batch_size, verbose=0)
+        probabilities[split] = classify(network, images[split], params.evaluate)
         print(f"{split}: {len(images[split]):,} images classified")
 
     summaries = {split: scores.summary(labels[split], probabilities[split]) for split in SPLITS}
@@ -50,6 +56,15 @@ def evaluate(
 
     artifacts.write_csv(predictions, scores.predictions(labels["test"], probabilities["test"], names))
     artifacts.write_array(mistakes, images["test"][probabilities["test"].argmax(axis=1) != labels["test"]])
+
+
+def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evaluate) -> NDArray[np.floating]:
+    """The probability of every class for every image, of shape (n, classes)."""
+    probabilities: NDArray[np.floating] = network.predict(images, batch_size=settings.batch_size, verbose=0)
+    if settings.flip_average:
+        mirrored = network.predict(images[:, :, ::-1], batch_size=settings.batch_size, verbose=0)
+        probabilities = (probabilities + mirrored) / 2
+    return probabilities
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
     keras.utils.set_random_seed(params.train.seed)
     network = models.build(params.model, training_split.images.shape[1:], classes)
     print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images an epoch")
-    curves = training.fit(network, training_split, validation_split, params.train)
+    curves = training.fit(network, training_split, validation_split, params.train, params.augment)
     best = curves.sort_values("val_loss", kind="stable").iloc[0]
 
     artifacts.write_model(model, network)
@@ -33,6 +33,7 @@ def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
         metrics,
         {
             "parameters": network.count_params(),
+            "multiply_adds": models.multiply_adds(network),
             "epochs": params.train.epochs,
             "images_seen": params.train.epochs * len(training_split.labels),
             "best_epoch": int(best["epoch"]),

@@ -103,6 +103,8 @@ def new_project(
                 shutil.copy(ROOT / name, project.folder / name)
         folder, files = tiny_dataset
         project.change(dataset__files=files, dataset__sources=[str(folder)], train__epochs=2, train__batch_size=32)
+        (project.folder / ".venv").mkdir()
+        (project.folder / ".venv/installed").touch()  # for make: the environment is there already, it runs this
         project.git("init", "-q", "-b", "main")
         project.git("add", ".")
         project.git("commit", "-qm", "project with a tiny dataset")

@@ -60,3 +60,16 @@ def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
     assert [np.unique(np.asarray(axes.images[0].get_array())) for axes in panels] == [
         [number] for number in range(count)
     ]
+
+
+def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() -> None:
+    table = pd.DataFrame(
+        [("small", 0.9, 0.002, 2_000_000, 10**6), ("large", 0.94, 0.001, 20_000_000, 10**6)],
+        columns=["name", "accuracy", "accuracy_sd", "multiply_adds", "images_seen"],
+    )
+    axes = figures.accuracy_by_compute(table, {"people": 0.835}, "Compute").axes[0]
+    points, *_, line = axes.lines
+    np.testing.assert_allclose(np.asarray(points.get_xydata()), [[12, 90], [120, 94]])
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), [83.5, 83.5])
+    assert [text.get_text() for text in axes.texts] == ["small", "large", "people, 83.5 %"]
+    assert axes.get_xscale() == "log"

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,6 +39,18 @@ def test_the_cnn_is_the_groups(cnn: keras.Model) -> None:
     assert (dense.units, dense.activation.__name__, cnn.layers[7].rate) == (10, "softmax", 0.5)
 
 
+def test_the_residual_network_is_within_300_000_parameters_and_adds_what_went_in() -> None:
+    resnet = models.build(PARAMS.model.model_copy(update={"architecture": "resnet"}), (28, 28), 10)
+    assert resnet.count_params() <= 300_000
+    sums = [layer for layer in resnet.layers if isinstance(layer, layers.Add)]
+    assert len(sums) == 2
+    assert resnet.output_shape == (None, 10)
+
+
+def test_multiplications_are_counted_as_by_hand(cnn: keras.Model) -> None:
+    assert models.multiply_adds(cnn) == 26 * 26 * 9 * 32 + 11 * 11 * 9 * 32 * 64 + 1600 * 10
+
+
 def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> None:
     artifacts.write_model(tmp_path / "model.keras", cnn)
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -50,7 +63,7 @@ def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> N
 
 
 def test_an_unknown_architecture_is_told_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"model\.architecture: should be one of cnn, not 'cnm'"):
+    with pytest.raises(InputError, match=r"model\.architecture: should be one of cnn, resnet, not 'cnm'"):
         models.build(params.Model(architecture="cnm", dropout=0.5), (28, 28), 10)
 
 
@@ -87,7 +100,7 @@ def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
     def orders(**values: object) -> list[list[int]]:
         """The images' order in each of three epochs."""
         epoch = tf.Variable(0, dtype=tf.int64)
-        batches = training.shuffled_batches(split, 3, settings(batch_size=16, **values), epoch)
+        batches = training.shuffled_batches(split, 3, settings(batch_size=16, **values), PARAMS.augment, epoch)
         seen = []
         for number in range(3):
             epoch.assign(number)
@@ -113,7 +126,7 @@ def test_an_epoch_has_as_many_updates_as_batches_whatever_is_handed_over_at_a_ti
         model = models.build(PARAMS.model, (28, 28), 10)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "STEPS_PER_EXECUTION", steps)
-            curves = training.fit(model, split, split, settings(batch_size=16, epochs=3))
+            curves = training.fit(model, split, split, settings(batch_size=16, epochs=3), PARAMS.augment)
         assert int(model.optimizer.iterations) == 3 * 4
         assert list(curves["epoch"]) == [1, 2, 3]
         weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
@@ -125,15 +138,15 @@ def test_fit_gives_each_epoch_its_own_number(monkeypatch: pytest.MonkeyPatch) ->
     given: list[tf.Variable] = []
     batches = training.shuffled_batches
 
-    def spy(split: Split, classes: int, settings: params.Train, epoch: tf.Variable) -> tf.data.Dataset:
-        given.append(epoch)
-        return batches(split, classes, settings, epoch)
+    def spy(*arguments: Any) -> tf.data.Dataset:
+        given.append(arguments[-1])
+        return batches(*arguments)
 
     monkeypatch.setattr(training, "shuffled_batches", spy)
     split = Split(np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10)
     seen: list[int] = []
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(int(given[0])))
-    training.fit(models.build(PARAMS.model, (28, 28), 10), split, split, settings(epochs=3), [record])
+    training.fit(models.build(PARAMS.model, (28, 28), 10), split, split, settings(epochs=3), PARAMS.augment, [record])
     assert seen == [0, 1, 2]
 
 
@@ -162,8 +175,35 @@ def test_weight_decay_and_optimizer_are_as_named() -> None:
     assert training.optimizer(settings(), 1).weight_decay is None
 
 
+def test_batches_are_augmented_anew_in_every_epoch_and_the_same_in_every_run() -> None:
+    split = Split(np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8), np.zeros(40, np.uint8))
+    epoch = tf.Variable(0, dtype=tf.int64)
+    augment = params.Augment(flip=True, shift=1, erase=4)
+
+    def images(number: int) -> list[bytes]:
+        epoch.assign(number)
+        batches = training.shuffled_batches(split, 2, settings(batch_size=16), augment, epoch)
+        return [image.tobytes() for pixels, _ in batches.as_numpy_iterator() for image in pixels]
+
+    first = images(0)
+    assert images(0) == first
+    assert not set(images(1)) & set(first)
+
+
+def test_labels_are_smoothed_for_training_and_not_for_validation() -> None:
+    split = Split(np.zeros((20, 28, 28), np.uint8), np.full(20, 3, np.uint8))
+    shuffled = training.shuffled_batches(
+        split, 10, settings(label_smoothing=0.1), PARAMS.augment, tf.Variable(0, dtype=tf.int64)
+    )
+    for batches, true, other in ((shuffled, 0.91, 0.01), (training.ordered_batches(split, 10), 1, 0)):
+        ((_, labels),) = batches.as_numpy_iterator()
+        expected = np.full((20, 10), other, np.float32)
+        expected[:, 3] = true
+        np.testing.assert_allclose(labels, expected)
+
+
 def test_training_that_diverges_is_told() -> None:
     split = Split(np.full((64, 28, 28), 255, np.uint8), np.arange(64, dtype=np.uint8) % 10)
     model = models.build(PARAMS.model, (28, 28), 10)
     with pytest.raises(InputError, match=r"lower train\.learning_rate"):
-        training.fit(model, split, split, settings(optimizer="sgd", learning_rate=1e30, epochs=3))
+        training.fit(model, split, split, settings(optimizer="sgd", learning_rate=1e30, epochs=3), PARAMS.augment)

@@ -2,16 +2,34 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from tests.conftest import Project
 
 STAGES = ["fetch", "prepare", "train", "evaluate", "plot"]
+
+# Runs a module, and stops it when it opens a file of the test split
+WITHOUT_TEST_SPLIT = """
+import os, runpy, sys
+
+def watch(event, arguments):
+    if event == "open" and not isinstance(arguments[0], int):
+        path = os.fsdecode(arguments[0])
+        if "prepared/test" in path or "t10k" in path:
+            raise RuntimeError(f"opened {path}")
+
+sys.argv = sys.argv[1:]
+sys.addaudithook(watch)
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
 
 def ran(output: str) -> list[str]:
@@ -76,6 +94,28 @@ def test_a_second_repro_does_nothing(project: Project) -> None:
     assert ran(output) == []
     assert output.count("didn't change, skipping") == len(STAGES)
     assert project.git("status", "--porcelain") == ""
+
+
+def without_test_split(project: Project, command: str) -> "subprocess.CompletedProcess[str]":
+    return project.run(sys.executable, "-c", WITHOUT_TEST_SPLIT, *command.split(), check=False)
+
+
+def test_evaluate_alone_reads_the_test_split(project: Project) -> None:
+    commands = {
+        name: str(stage["cmd"]).removeprefix("python -m ")
+        for name, stage in YAML(typ="safe").load(project.folder / "dvc.yaml")["stages"].items()
+    }
+    for name in ("train", "plot"):
+        result = without_test_split(project, commands[name])
+        assert result.returncode == 0, result.stderr
+    assert "RuntimeError: opened data/prepared/test" in without_test_split(project, commands["evaluate"]).stderr
+
+
+@pytest.mark.slow
+def test_what_measures_speed_does_not_read_the_test_split_either(project: Project) -> None:
+    for command in ("experiments.cost params.yaml", "benchmarks.pipeline data/prepared/train default"):
+        result = without_test_split(project, command)
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.slow

@@ -46,7 +46,6 @@ def test_the_verdict_on_a_real_experiment(
     text = review(monkeypatch, tmp_path / "report", f"{commit}^", commit)
     assert text.splitlines()[2].startswith(f"**{verdict}.** Test accuracy")
     assert "stale" not in text
-    assert "Seed noise, as mean ± standard deviation" in text
 
 
 def test_the_example_is_what_the_command_makes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from review.revisions import recipe
+from review.revisions import recipe, seed_rows
 from tests.conftest import ROOT
 
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = DVC_YAML["stages"]
-PACKAGES = ("stages", "classifier", "review", "benchmarks", "tests")
+PACKAGES = ("stages", "classifier", "review", "experiments", "benchmarks", "tests")
 
 
 def paths(entries: list[Any]) -> list[str]:
@@ -141,6 +141,8 @@ def test_arrows_run_from_stages_to_the_classifier_and_never_back() -> None:
         assert {path for path in needed(file) if path.startswith("stages/")} == {f"stages/{file.name}"}
     for file in (ROOT / "review").glob("*.py"):
         assert {path.split("/")[0] for path in needed(file)} <= {"review", "classifier"}
+    for file in (ROOT / "experiments").glob("*.py"):
+        assert not {"stages", "tests"} & {path.split("/")[0] for path in needed(file)}
 
 
 def test_the_readme_quotes_the_committed_metrics() -> None:
@@ -148,6 +150,14 @@ def test_the_readme_quotes_the_committed_metrics() -> None:
     for split, scores in json.loads((ROOT / "metrics/evaluate.json").read_text()).items():
         macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
         assert f"| {split} | {scores['loss']:.4f} | {scores['accuracy']:.2%} | {macro} |" in readme
+
+
+def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds() -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
+    runs = seed_rows(ROOT / f"metrics/seeds/{recipe(params)}.csv").set_index("seed")
+    outs = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]["train"]["outs"]
+    (model,) = [out["md5"] for out in outs if out["path"] == "models/model.keras"]
+    assert runs["model"][params["train"]["seed"]] == model
 
 
 def test_the_readme_quotes_the_seeds_of_the_committed_params_and_the_example_of_a_review() -> None:

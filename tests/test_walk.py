@@ -1,6 +1,5 @@
 """The README's walks, word by word, in a project with a tiny dataset."""
 
-import os
 import re
 import subprocess
 import sys
@@ -22,9 +21,8 @@ def block(first_line: str) -> str:
 
 def walk(project: Project, commands: str, *options: str) -> str:
     """Run commands as one would type them, in the environment of the tests; return what they print."""
-    environment = os.environ | {"MAKEFLAGS": "--old-file=.venv/installed"}  # as the environment is there already
     result = subprocess.run(
-        ["bash", "-x", *options, "-c", commands], cwd=project.folder, env=environment, stdin=subprocess.DEVNULL,
+        ["bash", "-x", *options, "-c", commands], cwd=project.folder, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
@@ -76,11 +74,23 @@ def test_two_branches_with_results_of_their_own_are_merged(project: Project) -> 
 
 
 def test_experiments_are_queued_shown_reviewed_and_branched(project: Project) -> None:
-    output = walk(project, block("dvc exp run --queue"), "-e")
+    output = walk(project, block("dvc exp run --queue --name"), "-e")
     for name in ("less-dropout", "more-dropout"):
         assert re.search(rf"─ [0-9a-f]+ \[{name}\]", output)
     assert "→ less-dropout (" in output
     assert project.git("show", "less-dropout:params.yaml").count("dropout: 0.4") == 1
+
+
+def test_a_sweep_runs_every_combination_and_is_shown_best_first(project: Project) -> None:
+    project.git("checkout", "-qf", "main")
+    project.dvc("checkout")
+    output = walk(project, block("dvc exp run --queue -S"), "-e")
+    header, *rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines() if re.match(" .*[a-z]", line)]
+    runs = [dict(zip(header, row, strict=True)) for row in rows if re.match("[├└]──", row[0])]
+    swept = {(run["train.learning_rate"], run["model.dropout"]) for run in runs}
+    assert swept == {(rate, dropout) for rate in ("0.0005", "0.002") for dropout in ("0.25", "0.5")}
+    accuracies = [float(run["best_val_accuracy"]) for run in runs]
+    assert accuracies == sorted(accuracies, reverse=True)
 
 
 def test_seeds_are_kept_beside_the_metrics_and_judge_the_next_review(project: Project) -> None:
@@ -101,6 +111,9 @@ def test_seeds_are_kept_beside_the_metrics_and_judge_the_next_review(project: Pr
     assert "over 2 seeds" in walk(project, "make review HEAD=less-dropout")
 
     before = path.read_bytes()
+    walk(project, "make seeds N=2", "-e")
+    assert path.read_bytes() == before
+    path.unlink()
     logs = walk(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
     assert path.read_bytes() == before
     assert "Stage 'train' is cached - skipping run" in logs

@@ -1,0 +1,85 @@
+"""Train the named experiments of experiments.yaml that are missing, and write their table and picture.
+
+    python -m experiments
+
+DVC's queue runs them. What each seed reached is kept as soon as that run has finished, in metrics/seeds/, and an
+experiment's row when its last seed has: commit both. To train an experiment anew, remove its file there.
+"""
+
+import argparse
+import inspect
+import sys
+
+from classifier import cli
+from classifier.cli import InputError
+from classifier.params import PATH, load_yaml
+from experiments import plan, queue, seeds, table
+from experiments.cost import costs
+from experiments.plan import Experiment, Plan
+from review.repository import opened
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time; default 1")
+    parser.add_argument("--again", metavar="NAME", help="train an experiment's first seed again and compare the bits")
+    options = parser.parse_args()
+    wanted = plan.load()
+    experiments = plan.experiments(wanted)
+    if options.again:
+        again(named(experiments, options.again))
+    else:
+        complete(experiments, wanted, options.jobs)
+
+
+def named(experiments: list[Experiment], name: str) -> Experiment:
+    for experiment in experiments:
+        if experiment.name == name:
+            return experiment
+    raise InputError(f"there is no experiment {name}; there are {', '.join(each.name for each in experiments)}")
+
+
+def complete(experiments: list[Experiment], wanted: Plan, jobs: int) -> None:
+    """Train what is missing, and publish each experiment as it gets complete."""
+    cost = {row.recipe: row.cost for row in table.read()}
+    cost |= costs(load_yaml(PATH), {each.recipe: each.params for each in experiments if each.recipe not in cost})
+
+    def publish() -> int:
+        runs = [(each, seeds.runs(each.recipe)) for each in experiments]
+        rows = [table.row(each, cost[each.recipe], found) for each, found in runs if len(found) >= wanted.seeds]
+        table.publish(rows, wanted.references)
+        return len(rows)
+
+    print(f"{publish()} of {len(experiments)} experiments are complete")
+    # The longest first, so that several workers finish at about the same time
+    longest_first = sorted(experiments, key=lambda each: -cost[each.recipe].relative_time)
+    with opened() as repo:
+        for _ in seeds.train(repo, {each.recipe: each.changes for each in longest_first}, wanted.seeds, jobs):
+            publish()
+
+
+def again(experiment: Experiment) -> None:
+    """Train an experiment's first seed once more, whatever DVC has in its cache.
+
+    Raises:
+        InputError: it was not trained before, or the scores or the model's bits differ.
+    """
+    runs = seeds.runs(experiment.recipe)
+    if runs.empty:
+        raise InputError(f"{experiment.name} was not trained yet; make experiments does")
+    expected = runs.iloc[0].to_dict()
+    run, changes = f"again-{experiment.name}", experiment.changes | {"train.seed": int(expected["seed"])}
+    with opened() as repo:
+        for name in queue.run(repo, {run: changes}, anew=True):
+            found = {"seed": expected["seed"], **seeds.reached(repo, name)}
+    if found != expected:
+        differences = ", ".join(key for key, value in expected.items() if found[key] != value)
+        raise InputError(
+            f"{experiment.name} came out otherwise: {differences} differ from {seeds.path(experiment.recipe)}"
+        )
+    print(f"{experiment.name}: identical, {expected['model']}")
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors("experiments"):
+        main()

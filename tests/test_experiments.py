@@ -1,0 +1,148 @@
+"""The named experiments: checked before any training, trained through DVC's queue, and kept in a table."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from classifier.cli import InputError
+from experiments import plan, seeds, table
+from experiments.cost import Cost
+from review.revisions import recipe
+from tests.conftest import ROOT, Project
+
+EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  mirrored: {augment: {flip: true}}\nreferences: []\n"
+
+
+@pytest.fixture(autouse=True)
+def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_committed_experiments_are_valid_and_differ() -> None:
+    listed = plan.experiments(plan.load())
+    assert len({experiment.recipe for experiment in listed}) == len(listed)
+    for experiment in listed:
+        for key, value in experiment.changes.items():
+            section, name = key.split(".")
+            assert experiment.params[section][name] == value
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("seeds: 1\nexperiments: {}\nreferences: []", "seeds: Input should be greater than or equal to 2"),
+        ("seeds: 3\nexperiments: {My Own: {}}\nreferences: []", "should match pattern"),
+        ("seeds: 3\nexperiments: {a: 7}\nreferences: []", "experiments.a: "),
+        ("seeds: 3\nexperiment: {}\nreferences: []", "experiments: "),
+        ("seeds: [3", "expected"),
+    ],
+)
+def test_a_wrong_list_is_told(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "experiments.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        plan.load(path)
+
+
+def test_an_experiment_with_wrong_params_is_told_by_its_name() -> None:
+    wanted = plan.load().model_copy(update={"experiments": {"fast": {"train": {"epoch": 5}}}})
+    with pytest.raises(InputError, match=r"experiments\.yaml: fast: train\.epoch: unknown key, did you mean epochs\?"):
+        plan.experiments(wanted)
+
+
+def test_a_recipe_is_all_that_scores_depend_on_but_the_seed() -> None:
+    params: plan.Sections = {"train": {"seed": 1, "epochs": 3}, "plot": {"mistakes": 25}, "dataset": {"sources": ["a"]}}
+
+    def named(**changes: dict[str, Any]) -> str:
+        return recipe(params | {section: params.get(section, {}) | values for section, values in changes.items()})
+
+    base = named()
+    assert named(train={"seed": 2}) == named(plot={"mistakes": 9}) == named(dataset={"sources": ["b"]}) == base
+    assert named(train={"epochs": 4}) != base
+    assert named(augment={"flip": False, "shift": 0}) == base, "new params that are off"
+    assert named(augment={"flip": True, "shift": 0}) != base
+
+
+def test_the_table_goes_between_the_readmes_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    readme = Path("README.md")
+    readme.write_text(f"# Title\n\n{table.BEGIN}\nold\n{table.END}\n\nthe end\n")
+    scores = {"validation_accuracy": 0.93, "loss": 0.25, "f1": 0.91}
+    runs = pd.DataFrame([{"seed": seed, "accuracy": 0.91 + seed / 1000, **scores} for seed in (1, 2, 3)])
+    experiment = plan.Experiment(name="wide", params={}, recipe="abc", changes={})
+    row = table.row(experiment, Cost(1234, 10**6, 5, 270_000, 0.2), runs)
+    table.publish([row], [plan.Reference(name="people", accuracy=0.835, source="somewhere")])
+    before, line, after = readme.read_text().partition(
+        "| wide | 1,234 | 5 | 270,000 | 0.20 | 93.00% | 91.20 ± 0.10 % (3) | 0.2500 | 0.9100 |\n"
+    )
+    assert line
+    assert before.startswith("# Title")
+    assert "old" not in before
+    assert after == f"\n{table.END}\n\nthe end\n"
+    assert [list(found) for found in table.read()] == [pytest.approx(list(row))]
+    assert table.read()[0].cost == Cost(1234, 10**6, 5, 270_000, 0.2)
+    assert table.PICTURE.stat().st_size > 10_000
+
+    table.publish([], [])
+    assert table.read() == []
+    readme.write_text("no markers")
+    with pytest.raises(InputError, match="lacks the lines"):
+        table.publish([row], [])
+
+
+def test_the_readme_and_the_table_show_the_experiments_that_are_complete() -> None:
+    wanted = plan.load()
+    complete = [each for each in plan.experiments(wanted) if len(seeds.runs(each.recipe)) >= wanted.seeds]
+    rows = table.read()
+    assert [row.name for row in rows] == [each.name for each in complete]
+    for row, each in zip(rows, complete, strict=True):
+        assert list(row) == pytest.approx(list(table.row(each, row.cost, seeds.runs(each.recipe))), abs=1e-6)
+    readme = Path("README.md").read_text(encoding="utf-8")
+    assert table.markdown(rows) in readme
+
+
+@pytest.fixture(scope="module")
+def project(new_project: Callable[[], Project]) -> Project:
+    """With results, and two experiments of two seeds each."""
+    project = new_project()
+    project.dvc("repro")
+    (project.folder / "experiments.yaml").write_text(EXAMPLE)
+    project.git("add", ".")
+    project.git("commit", "-qm", "results")
+    return project
+
+
+@pytest.mark.slow
+def test_two_at_a_time_make_the_table_and_a_second_run_does_only_what_is_missing(project: Project) -> None:
+    assert "0 of 2 experiments are complete" in project.run("make", "experiments", "JOBS=2").stdout
+    kept = (project.folder / "metrics/experiments.csv").read_text()
+    assert [line.split(",")[0] for line in kept.splitlines()] == ["name", "baseline", "mirrored"]
+    readme = (project.folder / "README.md").read_text()
+    assert re.search(r"^\| baseline \| 34,826 \| 2 \| 1,080 \| \d\.\d\d \| .* \(2\) \|", readme, re.MULTILINE)
+    assert "| mirrored | 34,826 | 2 | 1,080 |" in readme
+
+    before = project.snapshot()
+    assert "2 of 2 experiments are complete" in project.run("make", "experiments").stdout
+    assert project.snapshot() == before
+    (project.folder / "experiments.yaml").write_text(EXAMPLE.replace("flip: true", "flip: true, shift: 1"))
+    assert "1 of 2 experiments are complete" in project.run("make", "experiments").stdout
+    assert (project.folder / "metrics/experiments.csv").read_text().splitlines()[:2] == kept.splitlines()[:2]
+
+
+@pytest.mark.slow
+def test_the_bits_are_those_of_one_training_alone(project: Project) -> None:
+    """The table's runs shared the cores two at a time."""
+    assert "baseline: identical, " in project.run("python", "-m", "experiments", "--again", "baseline").stdout
+    (path,) = {*(project.folder / "metrics/seeds").glob(f"{recipe_of(project)}.csv")}
+    path.write_text(re.sub(r"[0-9a-f]{32}$", "0" * 32, path.read_text(), count=1, flags=re.MULTILINE))
+    failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
+    assert failed.returncode == 1
+    assert "error: experiments: baseline came out otherwise: model differ" in failed.stderr
+
+
+def recipe_of(project: Project) -> str:
+    return next(row.split(",")[1] for row in (project.folder / "metrics/experiments.csv").read_text().splitlines()[1:])
