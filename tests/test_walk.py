@@ -85,8 +85,9 @@ def test_a_sweep_runs_every_combination_and_is_shown_best_first(project: Project
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
     output = walk(project, block("dvc exp run --queue -S"), "-e")
-    header, *rows = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines() if re.match(" .*[a-z]", line)]
-    runs = [dict(zip(header, row, strict=True)) for row in rows if re.match("[├└]──", row[0])]
+    lines = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+    header = next(cells for cells in lines if cells[0] == "Experiment")
+    runs = [dict(zip(header, cells, strict=True)) for cells in lines if re.match("[├└]──", cells[0])]
     swept = {(run["train.learning_rate"], run["model.dropout"]) for run in runs}
     assert swept == {(rate, dropout) for rate in ("0.0005", "0.002") for dropout in ("0.25", "0.5")}
     accuracies = [float(run["best_val_accuracy"]) for run in runs]
