@@ -56,7 +56,7 @@ def costs(baseline: Sections, experiments: dict[str, Sections]) -> dict[str, Cos
             base = _measured(baseline)
             progress.update()
             for name, params in experiments.items():
-                turns[name].append((_measured(params), base))
+                turns[name].append((base if params == baseline else _measured(params), base))
                 progress.update()
     return {name: _cost(pairs) for name, pairs in turns.items()}
 
