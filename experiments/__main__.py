@@ -42,7 +42,8 @@ def named(experiments: list[Experiment], name: str) -> Experiment:
 def complete(experiments: list[Experiment], wanted: Plan, jobs: int) -> None:
     """Train what is missing, and publish each experiment as it gets complete."""
     cost = {row.recipe: row.cost for row in table.read()}
-    cost |= costs(load_yaml(PATH), {each.recipe: each.params for each in experiments if each.recipe not in cost})
+    measured = costs(load_yaml(PATH), {each.name: each.params for each in experiments if each.recipe not in cost})
+    cost |= {each.recipe: measured[each.name] for each in experiments if each.name in measured}
 
     def publish() -> int:
         runs = [(each, seeds.runs(each.recipe)) for each in experiments]
@@ -67,7 +68,7 @@ def again(experiment: Experiment) -> None:
     runs = seeds.runs(experiment.recipe)
     if runs.empty:
         raise InputError(f"{experiment.name} was not trained yet; make experiments does")
-    expected = runs.iloc[0].to_dict()
+    expected = {str(key): value for key, value in runs.iloc[0].items()}
     run, changes = f"again-{experiment.name}", experiment.changes | {"train.seed": int(expected["seed"])}
     with opened() as repo:
         for name in queue.run(repo, {run: changes}, anew=True):

@@ -47,6 +47,9 @@ def costs(baseline: Sections, experiments: dict[str, Sections]) -> dict[str, Cos
 
     They take turns with the baseline, each in a process of its own, so that a change of the machine's speed meets all
     of them; times are compared within a turn.
+
+    Raises:
+        InputError: a training fails.
     """
     if not experiments:
         return {}
@@ -56,7 +59,10 @@ def costs(baseline: Sections, experiments: dict[str, Sections]) -> dict[str, Cos
             base = _measured(baseline)
             progress.update()
             for name, params in experiments.items():
-                turns[name].append((base if params == baseline else _measured(params), base))
+                try:
+                    turns[name].append((base if params == baseline else _measured(params), base))
+                except InputError as error:
+                    raise InputError(f"{name}: {error}") from None
                 progress.update()
     return {name: _cost(pairs) for name, pairs in turns.items()}
 

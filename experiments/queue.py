@@ -1,10 +1,12 @@
 """Runs through DVC's own queue, in copies of the project."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dvc.repo import Repo
@@ -23,11 +25,11 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, anew: bool = Fal
     """Run the pipeline under each name with its changed params; yields each name when it has finished.
 
     jobs: how many at a time. Each has the number of threads that params.yaml says, and the system shares the cores
-    among them: fewer threads would change bits. anew: train even what DVC has in its run cache. An interruption stops
-    the queue.
+    among them: fewer threads would change bits. anew: train even what DVC has in its run cache. An interruption ends
+    the runs; one that fails does not end the others.
 
     Raises:
-        InputError: DVC refuses a run, or it fails.
+        InputError: the runs are under way already, DVC refuses one, or, at the end, some have failed.
     """
     if not runs:
         return
@@ -39,7 +41,7 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, anew: bool = Fal
         _dvc("queue", "start", "--jobs", str(jobs))
         yield from _finished(repo, list(runs))
     except BaseException:
-        _dvc("queue", "stop", "--kill")
+        _stop(repo, set(runs))
         raise
 
 
@@ -52,18 +54,20 @@ def result(repo: Repo, run: str, path: str) -> dict[str, Any]:
 
 
 def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
-    waiting = list(runs)
+    waiting, failed = set(runs), []
     with tqdm(total=len(runs), unit="run", desc="dvc queue logs NAME shows a training") as progress:
         while waiting:
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            states = _states(repo)
-            for name in list(waiting):
-                if states.get(name) == "Failed":
-                    raise InputError(f"{name} failed; dvc queue logs {name} tells why")
-                if states.get(name) == "Success":
+            for name, state in _states(repo).items():
+                if name in waiting and state in ("Success", "Failed"):
                     waiting.remove(name)
                     progress.update()
-                    yield name
+                    if state == "Success":
+                        yield name
+                    else:
+                        failed.append(name)
+    if failed:
+        raise InputError(f"{', '.join(failed)} failed; dvc queue logs NAME tells why")
 
 
 def _states(repo: Repo) -> dict[str, str]:
@@ -72,10 +76,30 @@ def _states(repo: Repo) -> dict[str, str]:
 
 def _forget(repo: Repo, runs: set[str]) -> None:
     """Remove what an earlier call left under these names: tasks and experiments."""
-    if tasks := runs & set(_states(repo)):
+    states = _states(repo)
+    if running := {name for name in runs if states.get(name) == "Running"}:
+        if repo.experiments.celery_queue.worker_status():
+            raise InputError(f"{', '.join(sorted(running))} is under way already; dvc queue status shows the queue")
+        _dvc("queue", "kill", "--force", *running)  # the machine went down meanwhile
+    if tasks := runs & set(states):
         _dvc("queue", "remove", *tasks)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
         _dvc("exp", "remove", *kept)
+
+
+def _stop(repo: Repo, runs: set[str]) -> None:
+    """End the workers and what they run, and take what is left of the runs out of the queue.
+
+    DVC's own way leaves the trainings running: it ends the process that waits for them. Each worker is a process
+    group of its own.
+    """
+    queue = repo.experiments.celery_queue
+    for entry in list(queue.iter_active()):
+        with suppress(ProcessLookupError):
+            queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
+    _dvc("queue", "stop", "--kill")
+    if left := {name for name, state in _states(repo).items() if name in runs and state != "Success"}:
+        _dvc("queue", "remove", *left)
 
 
 def _dvc(*arguments: str) -> None:

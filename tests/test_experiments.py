@@ -1,11 +1,16 @@
 """The named experiments: checked before any training, trained through DVC's queue, and kept in a table."""
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 
 from classifier.cli import InputError
@@ -142,6 +147,54 @@ def test_the_bits_are_those_of_one_training_alone(project: Project) -> None:
     failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
     assert failed.returncode == 1
     assert "error: experiments: baseline came out otherwise: model differ" in failed.stderr
+
+
+@pytest.mark.slow
+def test_one_that_fails_does_not_end_the_others(project: Project) -> None:
+    listed = (
+        "seeds: 2\nexperiments:\n"
+        "  empty: {prepare: {validation_fraction: 1.0e-9}}\n  small: {train: {epochs: 1}}\nreferences: []\n"
+    )
+    (project.folder / "experiments.yaml").write_text(listed)
+    result = project.run("make", "experiments", "JOBS=2", check=False)
+    assert result.returncode
+    assert re.search(r"error: experiments: seed-\d-of-\w+, seed-\d-of-\w+ failed; dvc queue logs", result.stderr)
+    assert "| small | 34,826 | 1 |" in (project.folder / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_interruption_ends_the_trainings_and_the_next_call_makes_them(project: Project) -> None:
+    listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 10000}}\nreferences: []\n"
+    (project.folder / "experiments.yaml").write_text(listed)
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
+    ) as run:  # fmt: skip
+        until(lambda: trainings(project) == 2)
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "experiments: interrupted" in errors
+    until(lambda: trainings(project) == 0)
+    (project.folder / "experiments.yaml").write_text(listed.replace("10000", "1"))
+    project.run("make", "experiments")
+    assert "| long | 34,826 | 1 |" in (project.folder / "README.md").read_text()
+
+
+def trainings(project: Project) -> int:
+    """How many trainings run in the project or in a copy that DVC made below it."""
+    count = 0
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        inside = str(process.info["cwd"]).startswith(str(project.folder))
+        count += inside and "stages.train" in (process.info["cmdline"] or [])
+    return count
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def recipe_of(project: Project) -> str:

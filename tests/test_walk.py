@@ -84,6 +84,7 @@ def test_experiments_are_queued_shown_reviewed_and_branched(project: Project) ->
 def test_a_sweep_runs_every_combination_and_is_shown_best_first(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
+    project.dvc("exp", "remove", "--all-commits")  # of the test before, which stands in the same table
     output = walk(project, block("dvc exp run --queue -S"), "-e")
     lines = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
     header = next(cells for cells in lines if cells[0] == "Experiment")
