@@ -68,16 +68,20 @@ def publish(rows: list[Row], references: list[Reference]) -> None:
     Raises:
         InputError: the README lacks the markers.
     """
-    table = pd.DataFrame(rows, columns=Row._fields)
-    lines = {reference.name: reference.accuracy for reference in references}
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, marker, after = rest.partition(END)
     if not marker:
         raise InputError(f"{README} lacks the lines {BEGIN} and {END}, between which the table belongs")
-    artifacts.write_csv(TABLE, table)
-    artifacts.write_figure(PICTURE, figures.accuracy_by_compute(table, lines, "Test accuracy by training compute"))
+    artifacts.write_csv(TABLE, pd.DataFrame(rows, columns=Row._fields))
+    kept = read()  # with the CSV's digits, so that text and picture can be made from it again
+    lines = {reference.name: reference.accuracy for reference in references}
+    picture = figures.accuracy_by_compute(
+        pd.DataFrame(kept, columns=Row._fields), lines, "Test accuracy by training compute"
+    )
+    artifacts.write_figure(PICTURE, picture)
     with artifacts.replacing(README) as temporary:
-        temporary.write_text(before + markdown(rows) + after, encoding="utf-8", newline="\n")
+        temporary.write_text(before + markdown(kept) + after, encoding="utf-8", newline="
+")
 
 
 def markdown(rows: list[Row]) -> str:

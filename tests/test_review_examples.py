@@ -37,6 +37,7 @@ def with_history() -> None:
         ("Try another seed", "No evidence of a difference"),
         ("Try 3 epochs", "Worse"),
         ("Try a learning rate that rises and falls", "Better"),
+        ("Try a residual network with erased squares", "Better"),
     ],
 )
 def test_the_verdict_on_a_real_experiment(
@@ -54,5 +55,6 @@ def test_the_example_is_what_the_command_makes(monkeypatch: pytest.MonkeyPatch, 
     assert heading is not None
     review(monkeypatch, tmp_path / "report", *heading.groups())
     assert {path.name for path in example.iterdir()} == {path.name for path in (tmp_path / "report").iterdir()}
+    assert "Seed noise, as mean ± standard deviation" in (example / "report.md").read_text(encoding="utf-8")
     for path in example.iterdir():
         assert path.read_bytes() == (tmp_path / "report" / path.name).read_bytes(), path.name
