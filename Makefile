@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro review seeds experiments stale test test-slow verify bench check format lock plots-page
+.PHONY: help repro review seeds experiments stale test test-slow faults verify bench check format lock plots-page
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
@@ -38,6 +38,9 @@ test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 
 test-slow: $(VENV)/installed  ## Run the slow tests: reproduce the committed results, walk through the README
 	pytest -m slow -n 0 -s
+
+faults: $(VENV)/installed  ## Kill, break, fill and lie, and tell how the pipeline took it
+	python -m tests.faults
 
 verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit by bit
 	python -m review.verify

@@ -37,7 +37,9 @@ def train_briefly(params: Params, split: dataset.Split) -> tuple["keras.Model", 
     model = models.build(params.model, split.images.shape[1:], len(params.dataset.classes))
     few = dataset.Split(split.images[:100], split.labels[:100])  # the plain script validates nothing
     timer = EpochTimer()
-    training.fit(model, split, few, params.train.model_copy(update={"epochs": EPOCHS}), params.augment, [timer])
+    training.fit(
+        model, split, few, params.train.model_copy(update={"epochs": EPOCHS}), params.augment, callbacks=[timer]
+    )
     return model, len(split.labels) / timer.seconds[-1]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classifier.cli import InputError
+from classifier.cli import InputError, check_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path` for a file or folder that takes its place once it is complete.
 
     Raises:
-        InputError: the disk is full, the folder is not writable, or the like; nothing is left behind.
+        InputError: the disk is full, the folder is not writable, or the like, or the stage's inputs have changed
+            meanwhile; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -38,6 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(temporary)
         yield temporary
         _flush(temporary)
+        check_inputs()
         if path.is_dir():  # a folder cannot be renamed over a full one
             _remove(path)
         temporary.replace(path)
@@ -61,9 +63,26 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.round(DECIMALS).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read what write_csv wrote; a class is a string, even if its name is 7 or NA."""
-    return pd.read_csv(path, dtype=dict.fromkeys(("actual", "predicted", "class"), str), keep_default_na=False)
+def read_csv(path: Path, columns: dict[str, type]) -> pd.DataFrame:
+    """Read a table of exactly these columns, by name str, int or float; a class is a str, even if it is called NA.
+
+    Raises:
+        InputError: the file is missing, or is no such table of finite numbers.
+    """
+    try:
+        with np.errstate(invalid="ignore"):  # pandas tells of numbers that are too large by an error as well
+            table = pd.read_csv(path, dtype=columns, keep_default_na=False)
+        if list(table.columns) != list(columns) or not isinstance(table.index, pd.RangeIndex):
+            raise ValueError(f"its columns are not {', '.join(columns)}")
+        numbers = table[[name for name, kind in columns.items() if kind is not str]]
+        if table.isna().any(axis=None) or not np.isfinite(numbers.to_numpy(float)).all():
+            raise ValueError("values are missing")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; dvc repro makes it") from None
+    except (ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not the table that it should be: {reason:.200}; dvc repro makes it") from None
+    return table
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
@@ -81,11 +100,15 @@ def read_array(path: Path) -> NDArray[Any]:
         InputError: the file is missing or is not a whole array.
     """
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        with path.open("rb") as stream:
+            array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+            if stream.read(1):
+                raise ValueError("it goes on after its end")
     except FileNotFoundError:
         raise InputError(f"{path} is missing; dvc repro makes it") from None
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a whole NumPy array ({error}); remove it and dvc repro") from None
+    except Exception as error:  # of any kind: NumPy reads the header as Python's literals
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a whole NumPy array ({reason:.200}); dvc repro makes it") from None
     return array
 
 
@@ -112,19 +135,24 @@ def write_model(path: Path, model: "keras.Model") -> None:
             _remove(saved)
 
 
-def read_model(path: Path) -> "keras.Model":
+def read_model(path: Path, image_shape: tuple[int, ...], classes: int) -> "keras.Model":
     """Load a model that write_model wrote, without running any code from the file. Wakes TensorFlow.
 
     Raises:
-        InputError: the file is missing or is not a whole .keras archive.
+        InputError: the file is missing, is not a whole .keras archive, or its model is not one from images of that
+            shape to that many classes.
     """
     import keras
 
     try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a whole Keras model ({reason}); dvc repro trains it") from error
+        model = keras.saving.load_model(path, safe_mode=True)
+        shapes = model.input_shape, model.output_shape
+    except Exception as error:  # of any kind: Keras builds what the file asks for before all of it is checked
+        reason = " ".join((str(error) or type(error).__name__).split())
+        raise InputError(f"{path} is not a whole Keras model ({reason:.200}); dvc repro trains it") from error
+    if shapes != ((None, *image_shape, 1), (None, classes)):
+        raise InputError(f"{path} leads from {shapes[0]} to {shapes[1]}, the data from {image_shape} to {classes}")
+    return model
 
 
 def _canonical(name: str, content: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """IDX files, the splits made of them, and the arrays the splits are kept in."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 from classifier import artifacts
 from classifier.cli import InputError
+from classifier.params import File
 
 UNSIGNED_BYTE = 0x08  # IDX's code of the only element type this dataset family uses
 
@@ -23,16 +26,22 @@ class Split(NamedTuple):
     labels: NDArray[np.uint8]
 
 
-def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes with the given number of dimensions.
+def read_idx(path: Path, dimensions: int, sha256: str) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes with the given number of dimensions and the hash of its content.
 
     The format: two zero bytes, the element type, the number of dimensions, each dimension as a big-endian 32-bit
     integer, then the elements (Yann LeCun, The MNIST database of handwritten digits).
 
     Raises:
-        InputError: the magic number, a dimension or the size is not what the format and the caller ask for.
+        InputError: the file is missing, its content has another hash, or its magic number, a dimension or the size
+            is not what the format and the caller ask for.
     """
-    content = _read(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; dvc repro fetches it") from None
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise InputError(f"{path} has SHA-256 {found}, params.yaml has {sha256}; dvc repro fetches it anew")
     magic = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if content[:4] != magic:
         raise InputError(
@@ -48,13 +57,14 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def read_split(images: Path, labels: Path, classes: int) -> Split:
-    """Read a pair of IDX files: images of shape (n, height, width) and n labels below `classes`.
+def read_split(folder: Path, images: File, labels: File, classes: int) -> Split:
+    """Read a pair of a folder's IDX files: images of shape (n, height, width) and n labels below `classes`.
 
     Raises:
         InputError: one of the files is no such file, or they do not belong together.
     """
-    return _checked(Split(read_idx(images, 3), read_idx(labels, 1)), classes, f"{images} and {labels}")
+    split = Split(read_idx(folder / images.name, 3, images.sha256), read_idx(folder / labels.name, 1, labels.sha256))
+    return _checked(split, classes, f"{folder / images.name} and {labels.name}")
 
 
 def save_split(folder: Path, split: Split) -> None:
@@ -73,6 +83,19 @@ def load_split(folder: Path, classes: int) -> Split:
     """
     arrays = (artifacts.read_array(folder / f"{name}.npy") for name in Split._fields)
     return _checked(Split(*arrays), classes, str(folder))
+
+
+def load_splits(folder: Path, names: Iterable[str], classes: int) -> dict[str, Split]:
+    """Load several splits of one dataset by name.
+
+    Raises:
+        InputError: as by load_split, or their images are not of one size.
+    """
+    splits = {name: load_split(folder / name, classes) for name in names}
+    sizes = {name: split.images.shape[1:] for name, split in splits.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"{folder}: the splits' images have different sizes: {sizes}")
+    return splits
 
 
 def split_last(labels: NDArray[np.uint8], fraction: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -103,10 +126,3 @@ def _checked(split: Split, classes: int, source: str) -> Split:
     if labels.max() >= classes:
         raise InputError(f"{source}: label {labels.max()}, but params.yaml names {classes} classes, 0 to {classes - 1}")
     return split
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; dvc repro fetches it") from None

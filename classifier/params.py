@@ -9,9 +9,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from classifier.cli import InputError
-
-PATH = Path("params.yaml")
+from classifier.cli import PARAMS, InputError
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's range
@@ -35,16 +33,21 @@ class Files(Section):
     test_labels: File
 
 
-def _all_different(names: list[str]) -> list[str]:
+def _usable(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise PydanticCustomError("all_different", "should be all different")
+    if taken := {"actual", "predicted", "loss"} & set(names):
+        raise PydanticCustomError("taken", f"should not contain {taken.pop()}, a column of the predictions' table")
     return names
 
 
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]  # of one line, as titles and messages need
+
+
 class Dataset(Section):
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     # At most 256 classes: a label is a byte
-    classes: Annotated[list[str], Field(min_length=2, max_length=256), AfterValidator(_all_different)]
+    classes: Annotated[list[Name], Field(min_length=2, max_length=256), AfterValidator(_usable)]
     files: Files
     sources: Annotated[list[str], Field(min_length=1)]
 
@@ -108,7 +111,7 @@ class Params(Section):
     runtime: Runtime
 
 
-def load_params(path: Path = PATH) -> Params:
+def load_params(path: Path = PARAMS) -> Params:
     """Read and validate params.yaml.
 
     It is parsed as YAML 1.2, as DVC parses it: 1e-3 is a number, a repeated key an error.

@@ -2,13 +2,15 @@
 
 import gzip
 import hashlib
+import io
 import subprocess
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import requests
 import urllib3
@@ -19,6 +21,7 @@ from classifier.params import File
 CHUNK = 1 << 20  # bytes held in memory at a time
 LARGEST = 1 << 32  # bytes of a decompressed file, so that a wrong or hostile source cannot fill the disk
 TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+LONGEST = 1800  # seconds for a file: 26 MB take that long at 15 kB/s
 
 
 class SourceError(Exception):
@@ -101,7 +104,25 @@ def _from_web(url: str, name: str) -> Iterator[tuple[BinaryIO | None, int]]:
             yield None, 0
             return
         response.raise_for_status()
-        yield cast(BinaryIO, response.raw), int(response.headers.get("Content-Length", 0))
+        yield cast(BinaryIO, io.BufferedReader(_Arriving(response.raw))), int(response.headers.get("Content-Length", 0))
+
+
+class _Arriving(io.RawIOBase):
+    """An answer's bytes as they arrive, for LONGEST seconds: some servers send one now and then for ever."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
+        self._answer = answer
+        self._end = time.monotonic() + LONGEST
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if time.monotonic() > self._end:
+            raise SourceError(f"took longer than {LONGEST} seconds")
+        arrived = self._answer.read1(len(buffer))
+        buffer[: len(arrived)] = arrived
+        return len(arrived)
 
 
 @contextmanager

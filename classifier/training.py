@@ -1,8 +1,10 @@
 """The training loop's parts: the batches, the learning rate's schedule, the optimizer, the fit."""
 
 import math
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,8 +13,10 @@ import tensorflow as tf
 
 from classifier import params
 from classifier.augmentation import augmented
+from classifier.checkpoint import Checkpoint
 from classifier.cli import InputError
 from classifier.dataset import Split
+from classifier.results import CURVES
 
 # Batches handed to TensorFlow at a time: saves the way through Python after every one, and changes no bits.
 STEPS_PER_EXECUTION = 64
@@ -25,9 +29,10 @@ def fit(
     validation: Split,
     settings: params.Train,
     augment: params.Augment,
+    checkpoint: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
-    """Train the model in place; show a progress bar in a terminal, a line an epoch elsewhere.
+    """Train the model in place, from the checkpoint on; show a progress bar in a terminal, a line an epoch elsewhere.
 
     Returns a row an epoch: epoch (1 first), loss and accuracy while training (with dropout), and val_loss and
     val_accuracy on the validation split after the epoch. Losses are cross-entropies in nats, against smoothed labels
@@ -35,6 +40,7 @@ def fit(
 
     Raises:
         InputError: the training diverged.
+        KeyboardInterrupt: by Ctrl-C; the message says in which epoch.
     """
     steps = math.ceil(len(training.labels) / settings.batch_size)
     model.compile(
@@ -43,25 +49,68 @@ def fit(
         metrics=["accuracy"],
         steps_per_execution=min(STEPS_PER_EXECUTION, steps),  # more would overshoot the progress bar
     )
+    model.optimizer.build(model.trainable_variables)  # so that the checkpoint finds its variables
     classes = model.output_shape[-1]
     current = tf.Variable(0, dtype=tf.int64)
-    history = model.fit(
-        shuffled_batches(training, classes, settings, augment, current),
-        epochs=settings.epochs,
-        validation_data=ordered_batches(validation, classes),
-        shuffle=False,  # the batches are
-        callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: current.assign(epoch)),
-            keras.callbacks.TerminateOnNaN(),
-            *callbacks,
-        ],
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    curves = pd.DataFrame(history.history, columns=["loss", "accuracy", "val_loss", "val_accuracy"])
+    done = checkpoint.restore(model) if checkpoint else []
+    interruption = Interruption()
+    try:
+        history = model.fit(
+            shuffled_batches(training, classes, settings, augment, current),
+            initial_epoch=len(done),
+            epochs=settings.epochs,
+            validation_data=ordered_batches(validation, classes),
+            shuffle=False,  # the batches are
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: current.assign(epoch)),
+                keras.callbacks.TerminateOnNaN(),
+                *([checkpoint] if checkpoint else []),
+                interruption,
+                *callbacks,
+            ],
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    finally:
+        interruption.release()
+    since = pd.DataFrame(history.history, columns=CURVES)
+    curves = pd.DataFrame([*done, *since.itertuples(index=False)], columns=CURVES)
     curves.insert(0, "epoch", range(1, len(curves) + 1))
     if not np.isfinite(curves.to_numpy(float)).all():
+        if checkpoint:
+            checkpoint.remove()
         raise InputError(f"the loss is no number any more in epoch {len(curves)}; lower train.learning_rate")
     return curves
+
+
+class Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Takes Ctrl-C between two calls of TensorFlow, which crashes now and then if it is taken within one.
+
+    A second Ctrl-C is taken at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted = False
+        self._handler = signal.getsignal(signal.SIGINT)
+        if self._handler is signal.default_int_handler:  # else it is ignored, as in the background
+            signal.signal(signal.SIGINT, self._note)
+
+    def release(self) -> None:
+        signal.signal(signal.SIGINT, self._handler)
+
+    def _note(self, *_: Any) -> None:
+        self._noted = True
+        self.release()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._noted:
+            where = f"in epoch {self._epoch} of {self.params['epochs']}"
+            raise KeyboardInterrupt(f"{where}; the same command goes on after epoch {self._epoch - 1}")
+
+    on_test_batch_end = on_train_batch_end
 
 
 def shuffled_batches(

@@ -11,8 +11,8 @@ import inspect
 import sys
 
 from classifier import cli
-from classifier.cli import InputError
-from classifier.params import PATH, load_yaml
+from classifier.cli import PARAMS, InputError
+from classifier.params import load_yaml
 from experiments import plan, queue, seeds, table
 from experiments.cost import costs
 from experiments.plan import Experiment, Plan
@@ -42,7 +42,7 @@ def named(experiments: list[Experiment], name: str) -> Experiment:
 def complete(experiments: list[Experiment], wanted: Plan, jobs: int) -> None:
     """Train what is missing, and publish each experiment as it gets complete."""
     cost = {row.recipe: row.cost for row in table.read()}
-    measured = costs(load_yaml(PATH), {each.name: each.params for each in experiments if each.recipe not in cost})
+    measured = costs(load_yaml(PARAMS), {each.name: each.params for each in experiments if each.recipe not in cost})
     cost |= {each.recipe: measured[each.name] for each in experiments if each.name in measured}
 
     def publish() -> int:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from classifier.cli import InputError
-from classifier.params import PATH, Section, load_yaml, validated
+from classifier.cli import PARAMS, InputError
+from classifier.params import Section, load_yaml, validated
 from experiments.queue import Changes
 from review.revisions import recipe
 
@@ -63,7 +63,7 @@ def experiments(plan: Plan) -> list[Experiment]:
 
 
 def _experiment(name: str, sections: Sections) -> Experiment:
-    params: Sections = load_yaml(PATH)
+    params: Sections = load_yaml(PARAMS)
     params |= {section: params.get(section, {}) | values for section, values in sections.items()}
     validated(params, f"{EXPERIMENTS}: {name}")
     changes = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}

@@ -17,8 +17,8 @@ import pandas as pd
 from dvc.repo import Repo
 
 from classifier import artifacts, cli
-from classifier.cli import InputError
-from classifier.params import PATH, load_params, load_yaml
+from classifier.cli import PARAMS, InputError
+from classifier.params import load_params, load_yaml
 from experiments import queue
 from experiments.queue import Changes
 from review.repository import opened
@@ -35,11 +35,11 @@ def main() -> None:
     if options.count < 2:
         raise InputError("a spread needs two seeds at least: --count 2")
     load_params()  # to stop now where the first run would
-    name = recipe(load_yaml(PATH))
+    name = recipe(load_yaml(PARAMS))
     with opened() as repo:
         for _ in train(repo, {name: {}}, options.count, options.jobs):
             pass
-    print(artifacts.read_csv(path(name)).round(4).to_string(index=False))
+    print(with_spread(runs(name)).round(4).to_string(index=False))
     print(f"{path(name)}: commit it; reviews of these params use it")
 
 
@@ -58,7 +58,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, jobs: int) -> Ite
     for run in queue.run(repo, changes, jobs):
         name, seed = missing[run]
         rows = [runs(name), pd.DataFrame([{"seed": seed, **reached(repo, run)}])]
-        _write(path(name), pd.concat([row for row in rows if len(row)]).sort_values("seed"))
+        artifacts.write_csv(path(name), with_spread(pd.concat([row for row in rows if len(row)]).sort_values("seed")))
         yield name
 
 
@@ -79,10 +79,10 @@ def path(recipe: str) -> Path:
     return Path(SEEDS, f"{recipe}.csv")
 
 
-def _write(path: Path, runs: pd.DataFrame) -> None:
-    """Write the runs, and the scores' mean and standard deviation (with n − 1) below them."""
+def with_spread(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, and the scores' mean and standard deviation (with n − 1) below them."""
     spread = runs.drop(columns=["seed", "model"]).agg(["mean", "std"]).rename({"std": "standard deviation"})
-    artifacts.write_csv(path, pd.concat([runs.astype({"seed": str}), spread.rename_axis("seed").reset_index()]))
+    return pd.concat([runs.astype({"seed": str}), spread.rename_axis("seed").reset_index()])
 
 
 if __name__ == "__main__":

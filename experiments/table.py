@@ -59,7 +59,11 @@ def row(experiment: Experiment, cost: Cost, runs: pd.DataFrame) -> Row:
 
 
 def read() -> list[Row]:
-    return [Row(*values) for values in artifacts.read_csv(TABLE).itertuples(index=False)] if TABLE.exists() else []
+    return (
+        [Row(*values) for values in artifacts.read_csv(TABLE, Row.__annotations__).itertuples(index=False)]
+        if TABLE.exists()
+        else []
+    )
 
 
 def publish(rows: list[Row], references: list[Reference]) -> None:
@@ -80,8 +84,7 @@ def publish(rows: list[Row], references: list[Reference]) -> None:
     )
     artifacts.write_figure(PICTURE, picture)
     with artifacts.replacing(README) as temporary:
-        temporary.write_text(before + markdown(kept) + after, encoding="utf-8", newline="
-")
+        temporary.write_text(before + markdown(kept) + after, encoding="utf-8", newline="\n")
 
 
 def markdown(rows: list[Row]) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from dvc.repo import Repo
 from numpy.typing import NDArray
+from pydantic import FiniteFloat, TypeAdapter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from classifier import artifacts
+from classifier import results
 from classifier.cli import InputError
 from review.repository import switched
 from review.stale import stale
@@ -34,6 +35,10 @@ SEEDS = "metrics/seeds"
 NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
 PREPARED = "data/prepared"
 TEST_SPLIT = "data/prepared/test"
+
+# The JSON files that train and evaluate write
+COST = TypeAdapter(dict[str, int | FiniteFloat | str])
+SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,16 @@ def recipe(params: dict[str, Any]) -> str:
 
 
 def seed_rows(path: Path) -> pd.DataFrame:
-    """The rows of a table of seeds, without those of their mean and standard deviation."""
-    table = pd.read_csv(path, dtype={"seed": str, "model": str})
+    """The rows of a table of seeds, without those of their mean and standard deviation.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"seed": str, "model": str, "accuracy": float})
+        table[["seed", "accuracy"]]  # older tables have no other columns in common
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} is no table of seeds ({' '.join(str(error).split())}); make seeds makes it") from None
     return table[table["seed"].str.isdigit()].astype({"seed": int})
 
 
@@ -127,8 +140,8 @@ def read(repo: Repo, name: str) -> Revision:
                 raise InputError(f"{name} holds no results: {path} is missing; run dvc repro there, and commit")
         try:
             return _parsed(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
-        except (ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
-            reason = " ".join(str(error).split())
+        except (InputError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
+            reason = " ".join(str(error).replace(f"{folder}/", "").split())
             raise InputError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
 
@@ -139,39 +152,34 @@ def _test_readers(repo: Repo) -> list[str]:
 
 def _accuracies(folder: Path) -> dict[str, list[float]]:
     """By recipe, of all tables with the two seeds that a spread needs."""
-    tables = {path.stem: seed_rows(path)["accuracy"].astype(float).tolist() for path in folder.glob("*.csv")}
+    tables = {path.stem: seed_rows(path)["accuracy"].tolist() for path in folder.glob("*.csv")}
     return {name: values for name, values in tables.items() if len(values) > 1}
+
+
+def _scores(path: Path) -> dict[str, dict[str, float]]:
+    scores = SCORES.validate_json(path.read_bytes())
+    for split in ("validation", "test"):
+        if "accuracy" not in scores.get(split, {}):
+            raise ValueError(f"{path} lacks the accuracy of {split}")
+    return scores
 
 
 def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
     yaml = YAML(typ="safe")
     params = yaml.load(folder / "params.yaml")
-    revision = Revision(
+    classes = [str(name) for name in params["dataset"]["classes"]]
+    predictions = results.read_predictions(folder / PREDICTIONS, classes)
+    return Revision(
         name=name,
         commit=commit,
         recipe=recipe(params),
-        classes=[str(name) for name in params["dataset"]["classes"]],
+        classes=classes,
         lock=yaml.load(folder / "dvc.lock")["stages"],
-        cost=json.loads((folder / "metrics/train.json").read_text()),
-        scores=json.loads((folder / "metrics/evaluate.json").read_text()),
-        predictions=artifacts.read_csv(folder / PREDICTIONS),
-        history=artifacts.read_csv(folder / "plots/history.csv"),
-        mistakes=artifacts.read_array(folder / MISTAKES) if (folder / MISTAKES).exists() else None,
+        cost=COST.validate_json((folder / "metrics/train.json").read_bytes()),
+        scores=_scores(folder / "metrics/evaluate.json"),
+        predictions=predictions,
+        history=results.read_history(folder / "plots/history.csv"),
+        mistakes=results.read_mistakes(folder / MISTAKES, predictions) if (folder / MISTAKES).exists() else None,
         seeds=_accuracies(folder / SEEDS),
         **about,
     )
-    _check(revision)
-    return revision
-
-
-def _check(revision: Revision) -> None:
-    """Raise a ValueError, KeyError or TypeError if a table is not what a review reads from it."""
-    expected = ["actual", "predicted", "loss", *revision.classes]
-    if list(revision.predictions.columns) != expected:
-        raise ValueError(f"the columns of {PREDICTIONS} are not {', '.join(expected)}")
-    revision.predictions[expected[2:]].to_numpy(float)
-    revision.history[["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]].to_numpy(float)
-    float(revision.scores["test"]["accuracy"] + revision.scores["validation"]["accuracy"])
-    wrong = (revision.predictions["actual"] != revision.predictions["predicted"]).sum()
-    if revision.mistakes is not None and len(revision.mistakes) != wrong:
-        raise ValueError(f"{MISTAKES} has {len(revision.mistakes)} images, {PREDICTIONS} {wrong} mistakes")

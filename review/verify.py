@@ -83,7 +83,9 @@ def scores_of(folder: Path) -> dict[str, float]:
 
 def agreement(committed: Path, reproduced: Path) -> float:
     """The share of images whose predicted class is the same in both tables."""
-    before, after = (pd.read_csv(path)["predicted"] for path in (committed, reproduced))
+    before, after = (
+        pd.read_csv(path, dtype=str, keep_default_na=False)["predicted"] for path in (committed, reproduced)
+    )
     return float((before == after).mean()) if len(before) == len(after) else 0.0
 
 

@@ -33,15 +33,16 @@ def evaluate(
 ) -> None:
     params = load_params()
     names = params.dataset.classes
-    images, labels, probabilities = {}, {}, {}
-    for split in SPLITS:
-        images[split], labels[split] = dataset.load_split(prepared / split, len(names))
+    splits = dataset.load_splits(prepared, SPLITS, len(names))
+    labels = {name: split.labels for name, split in splits.items()}
+    images = splits["test"].images
 
     runtime.start(params.runtime)
-    network = artifacts.read_model(model)
-    for split in SPLITS:
-        probabilities[split] = classify(network, images[split], params.evaluate)
-        print(f"{split}: {len(images[split]):,} images classified")
+    network = artifacts.read_model(model, images.shape[1:], len(names))
+    probabilities = {}
+    for name, split in splits.items():
+        probabilities[name] = classify(network, split.images, params.evaluate)
+        print(f"{name}: {len(split.images):,} images classified")
 
     summaries = {split: scores.summary(labels[split], probabilities[split]) for split in SPLITS}
     tables = {split: scores.per_class(labels[split], probabilities[split], names) for split in SPLITS}
@@ -55,15 +56,21 @@ def evaluate(
     artifacts.write_csv(confused_pairs, scores.confused_pairs(confusion["test"]))
 
     artifacts.write_csv(predictions, scores.predictions(labels["test"], probabilities["test"], names))
-    artifacts.write_array(mistakes, images["test"][probabilities["test"].argmax(axis=1) != labels["test"]])
+    artifacts.write_array(mistakes, images[probabilities["test"].argmax(axis=1) != labels["test"]])
 
 
 def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evaluate) -> NDArray[np.floating]:
-    """The probability of every class for every image, of shape (n, classes)."""
+    """The probability of every class for every image, of shape (n, classes).
+
+    Raises:
+        InputError: what the network returns are no probabilities.
+    """
     probabilities: NDArray[np.floating] = network.predict(images, batch_size=settings.batch_size, verbose=0)
     if settings.flip_average:
         mirrored = network.predict(images[:, :, ::-1], batch_size=settings.batch_size, verbose=0)
         probabilities = (probabilities + mirrored) / 2
+    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # nor if it is NaN
+        raise cli.InputError("the model's outputs are no probabilities; dvc repro --force train trains it anew")
     return probabilities
 
 

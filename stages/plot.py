@@ -5,7 +5,7 @@ Puts the learning curves where git keeps them, too, for DVC's own plots.
 
 from pathlib import Path
 
-from classifier import artifacts, cli, figures, scores
+from classifier import artifacts, cli, figures, results, scores
 from classifier.params import load_params
 
 
@@ -20,17 +20,20 @@ def plot(
     pictures: Path,
 ) -> None:
     params = load_params()
-    name = params.dataset.name
-    learning_curves = artifacts.read_csv(history)
-    test_scores = artifacts.read_csv(per_class).query("split == 'test'")
-    wrong = scores.mistakes(artifacts.read_csv(predictions)).sort_values("confidence", ascending=False, kind="stable")
+    name, names = params.dataset.name, params.dataset.classes
+    learning_curves = results.read_history(history)
+    test_scores = results.read_per_class(per_class, names).query("split == 'test'")
+    predicted = results.read_predictions(predictions, names)
+    wrong = scores.mistakes(predicted).sort_values("confidence", ascending=False, kind="stable")
     worst = wrong.head(params.plot.mistakes)
     captions = [f"{row.actual}\nas {row.predicted}, {row.confidence:.1%}" for row in worst.itertuples()]
-    images = artifacts.read_array(mistakes)[worst.index]
+    images = results.read_mistakes(mistakes, predicted)[worst.index]
     drawn = {
         "learning_curves": figures.learning_curves(learning_curves, f"{name}: learning curves"),
-        "confusion_test": figures.confusion_matrix(artifacts.read_csv(confusion_test), f"{name}: test set"),
-        "confusion_train": figures.confusion_matrix(artifacts.read_csv(confusion_train), f"{name}: training set"),
+        "confusion_test": figures.confusion_matrix(results.read_confusion(confusion_test, names), f"{name}: test set"),
+        "confusion_train": figures.confusion_matrix(
+            results.read_confusion(confusion_train, names), f"{name}: training set"
+        ),
         "per_class": figures.per_class_scores(test_scores, f"{name}: precision and recall on the test set"),
         "mistakes": figures.gallery(images, captions, f"{name}: the most confident mistakes on the test set"),
     }

@@ -13,8 +13,8 @@ def prepare(raw: Path, prepared: Path) -> None:
     params = load_params()
     files = params.dataset.files
     classes = len(params.dataset.classes)
-    full = dataset.read_split(raw / files.train_images.name, raw / files.train_labels.name, classes)
-    test = dataset.read_split(raw / files.test_images.name, raw / files.test_labels.name, classes)
+    full = dataset.read_split(raw, files.train_images, files.train_labels, classes)
+    test = dataset.read_split(raw, files.test_images, files.test_labels, classes)
     if full.images.shape[1:] != test.images.shape[1:]:
         raise cli.InputError(f"training images are {full.images.shape[1:]}, test images {test.images.shape[1:]} pixels")
 

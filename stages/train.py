@@ -13,18 +13,21 @@ from classifier.params import load_params
 def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
     params = load_params()
     classes = len(params.dataset.classes)
-    training_split = dataset.load_split(prepared / "train", classes)
-    validation_split = dataset.load_split(prepared / "validation", classes)
+    training_split, validation_split = dataset.load_splits(prepared, ("train", "validation"), classes).values()
 
     runtime.start(params.runtime)
     import keras  # only now: TensorFlow must not wake before the settings
 
-    from classifier import models, training
+    from classifier import checkpoint, models, training
 
     keras.utils.set_random_seed(params.train.seed)
     network = models.build(params.model, training_split.images.shape[1:], classes)
     print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images an epoch")
-    curves = training.fit(network, training_split, validation_split, params.train, params.augment)
+    identity = checkpoint.identity(
+        [params.model, params.train, params.augment, params.runtime], [training_split, validation_split]
+    )
+    progress = checkpoint.Checkpoint(model.with_name(f".{model.name}.checkpoint"), identity)
+    curves = training.fit(network, training_split, validation_split, params.train, params.augment, progress)
     best = curves.sort_values("val_loss", kind="stable").iloc[0]
 
     artifacts.write_model(model, network)
@@ -42,6 +45,7 @@ def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
             "arithmetic": runtime.arithmetic(),
         },
     )
+    progress.remove()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> None:
+def environment() -> None:
+    set_environment()
+
+
+def set_environment() -> None:
     """The running Python first on PATH, as in an activated environment, and an identity for git's commits."""
     os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     os.environ |= {
@@ -91,26 +95,26 @@ def new_project(
     tmp_path_factory: pytest.TempPathFactory, tiny_dataset: tuple[Path, dict[str, dict[str, str]]]
 ) -> Callable[[], Project]:
     """Make projects with nothing reproduced yet: short training on the tiny dataset, committed on main."""
+    return lambda: make_project(tmp_path_factory.mktemp("project"), *tiny_dataset)
 
-    def make() -> Project:
-        project = Project(tmp_path_factory.mktemp("project"))
-        listed = subprocess.run(
-            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        for name in listed.stdout.splitlines():
-            if not name.startswith(RESULTS) and (ROOT / name).exists():
-                (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, project.folder / name)
-        folder, files = tiny_dataset
-        project.change(dataset__files=files, dataset__sources=[str(folder)], train__epochs=2, train__batch_size=32)
-        (project.folder / ".venv").mkdir()
-        (project.folder / ".venv/installed").touch()  # for make: the environment is there already, it runs this
-        project.git("init", "-q", "-b", "main")
-        project.git("add", ".")
-        project.git("commit", "-qm", "project with a tiny dataset")
-        return project
 
-    return make
+def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) -> Project:
+    """The same in an existing folder, with the dataset's folder and its dataset.files for params.yaml."""
+    project = Project(target)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in listed.stdout.splitlines():
+        if not name.startswith(RESULTS) and (ROOT / name).exists():
+            (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, project.folder / name)
+    project.change(dataset__files=files, dataset__sources=[str(dataset)], train__epochs=2, train__batch_size=32)
+    (project.folder / ".venv").mkdir()
+    (project.folder / ".venv/installed").touch()  # for make: the environment is there already, it runs this
+    project.git("init", "-q", "-b", "main")
+    project.git("add", ".")
+    project.git("commit", "-qm", "project with a tiny dataset")
+    return project
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import hashlib
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,21 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
         artifacts.write_json(tmp_path / "metrics" / "train.json", {})
 
 
-def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
+@pytest.mark.parametrize(
+    "write",
+    [
+        'artifacts.write_csv({}, pandas.DataFrame({{"x": range(20_000)}}))',
+        "artifacts.write_array({}, numpy.arange(20_000))",
+    ],
+)
+def test_a_full_disk_leaves_no_half_file(tmp_path: Path, write: str) -> None:
+    path = tmp_path / "file"
     program = f"""
+from collections.abc import Callable
 from pathlib import Path
-import pandas
+import numpy, pandas
 from classifier import artifacts, cli
-def main(): artifacts.write_csv(Path({str(path)!r}), pandas.DataFrame({{"x": range(20_000)}}))
+def main(): {write.format(f"Path({str(path)!r})")}
 cli.run(main)
 """
 
@@ -73,6 +82,20 @@ cli.run(main)
     assert result.returncode == 1
     assert result.stderr == f"error: main: cannot write {path}: File too large\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[:-1], lambda whole: whole + b"0", lambda whole: whole[:64] + whole,
+     lambda whole: whole.replace(b"(5,)", b"(9,)"), lambda whole: whole.replace(b"<i8", b"|O8")],
+)  # fmt: skip
+def test_a_broken_array_is_told_in_one_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "array.npy"
+    artifacts.write_array(path, np.arange(5))
+    assert artifacts.read_array(path).tolist() == [0, 1, 2, 3, 4]
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"array\.npy is not a whole NumPy array \(.+\); dvc repro makes it$"):
+        artifacts.read_array(path)
 
 
 def test_json_is_rounded_and_ends_with_a_newline(tmp_path: Path) -> None:

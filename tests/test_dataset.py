@@ -1,21 +1,22 @@
 """IDX files are parsed strictly, and splits keep what they promise."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from classifier import dataset
 from classifier.cli import InputError
+from classifier.params import File
 from tests import idx
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
 
 def test_an_idx_file_is_read_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "images"
-    path.write_bytes(idx.encode(IMAGES))
-    np.testing.assert_array_equal(dataset.read_idx(path, 3), IMAGES)
+    np.testing.assert_array_equal(read_idx(tmp_path / "images", idx.encode(IMAGES)), IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -33,10 +34,22 @@ def test_an_idx_file_is_read_in_its_order(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "images"
-    path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        dataset.read_idx(path, 3)
+        read_idx(tmp_path / "images", content)
+
+
+def test_an_idx_file_with_another_hash_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images").write_bytes(idx.encode(IMAGES))
+    with pytest.raises(
+        InputError, match=r"images has SHA-256 \w{64}, params\.yaml has 0{64}; dvc repro fetches it anew"
+    ):
+        dataset.read_idx(tmp_path / "images", 3, "0" * 64)
+
+
+def read_idx(path: Path, content: bytes) -> NDArray[np.uint8]:
+    """Read an IDX file of images with this content, whose hash is right."""
+    path.write_bytes(content)
+    return dataset.read_idx(path, 3, hashlib.sha256(content).hexdigest())
 
 
 @pytest.mark.parametrize(
@@ -44,10 +57,12 @@ def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes, message: s
     [([0, 1, 2], "no split"), ([0, 5], "label 5, but params.yaml names 5 classes, 0 to 4")],
 )
 def test_labels_must_fit_the_images_and_the_classes(tmp_path: Path, labels: list[int], message: str) -> None:
-    (tmp_path / "images").write_bytes(idx.encode(IMAGES))
-    (tmp_path / "labels").write_bytes(idx.encode(np.array(labels, np.uint8)))
+    files = []
+    for name, array in (("images", IMAGES), ("labels", np.array(labels, np.uint8))):
+        (tmp_path / name).write_bytes(idx.encode(array))
+        files.append(File(name=name, sha256=hashlib.sha256(idx.encode(array)).hexdigest()))
     with pytest.raises(InputError, match=message):
-        dataset.read_split(tmp_path / "images", tmp_path / "labels", classes=5)
+        dataset.read_split(tmp_path, files[0], files[1], classes=5)
 
 
 def test_a_split_is_loaded_as_it_was_saved(tmp_path: Path) -> None:

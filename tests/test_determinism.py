@@ -23,6 +23,11 @@ def train(project: Project, name: str, *prefix: str) -> dict[str, str]:
     """Train and return the outputs' hashes."""
     result = project.stage(TRAIN.format(name), *prefix)
     assert result.returncode == 0, result.stderr
+    return hashes(project, name)
+
+
+def hashes(project: Project, name: str) -> dict[str, str]:
+    """Those of the outputs of a training."""
     files = {suffix: project.folder / f"{name}.{suffix}" for suffix in ("keras", "json", "csv")}
     return {suffix: hashlib.sha256(file.read_bytes()).hexdigest() for suffix, file in files.items()}
 

@@ -1,6 +1,7 @@
 """Bad input and bad luck: one clear line, a non-zero exit, nothing half-written, and the next run works."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import Project
-from tests.test_determinism import TRAIN
+from tests.test_determinism import TRAIN, hashes, train
 
 PREPARE = "python -m stages.prepare --raw data/raw --prepared data/prepared"
 EVALUATE = "python -m stages.evaluate " + " ".join(
@@ -19,6 +20,16 @@ EVALUATE = "python -m stages.evaluate " + " ".join(
         "prepared": "data/prepared", "model": "model.keras", "metrics": "evaluate.json", "per_class": "per_class.csv",
         "predictions": "predictions.csv", "confused_pairs": "pairs.csv", "confusion_train": "train.csv",
         "confusion_test": "test.csv", "mistakes": "mistakes.npy",
+    }.items()
+)  # fmt: skip
+
+
+PLOT = "python -m stages.plot " + " ".join(
+    f"--{name} {path}"
+    for name, path in {
+        "history": "history.csv", "per_class": "per_class.csv", "confusion_train": "train.csv",
+        "confusion_test": "test.csv", "predictions": "predictions.csv", "mistakes": "mistakes.npy",
+        "curves": "curves.csv", "pictures": "pictures",
     }.items()
 )  # fmt: skip
 
@@ -75,6 +86,15 @@ def test_evaluate_refuses_a_file_that_is_no_model(project: Project) -> None:
     model.unlink()
 
 
+def test_plot_refuses_a_table_of_something_else(project: Project) -> None:
+    for name in ("history", "per_class", "train", "test", "predictions"):
+        (project.folder / f"{name}.csv").write_text("epoch,loss\n1,2\n")
+    assert (
+        "history.csv is not the table that it should be: its columns are not epoch, loss, accuracy, val_loss"
+        in fails(project, PLOT)
+    )
+
+
 def test_a_full_disk_leaves_no_half_model(project: Project) -> None:
     before = project.snapshot()
     result = subprocess.run(
@@ -82,44 +102,94 @@ def test_a_full_disk_leaves_no_half_model(project: Project) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
     )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr == "error: train: cannot write full.keras: File too large\n"
+    assert result.stderr == "error: train: cannot write .full.keras.checkpoint: File too large\n"
     assert project.snapshot() == before
 
 
-def test_ctrl_c_leaves_nothing_and_says_how_to_go_on(project: Project) -> None:
+def started(project: Project, name: str) -> "subprocess.Popen[str]":
+    """A training whose output can be followed."""
+    return subprocess.Popen(
+        [sys.executable, "-u", *TRAIN.format(name).split()[1:]], cwd=project.folder,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
+    )  # fmt: skip
+
+
+def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(project: Project) -> None:
     before = project.snapshot()
     project.change(train__epochs=10_000)
-    command = [sys.executable, "-u", *TRAIN.format("interrupted").split()[1:]]
-    with subprocess.Popen(
-        command, cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs inherit that it is ignored
-    ) as run:  # fmt: skip
+    with started(project, "interrupted") as run:
         try:
             until(run, "Epoch 3/")
             run.send_signal(signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         finally:
             run.kill()
-    # TensorFlow itself crashes now and then when the interruption meets it ("free(): invalid next size")
-    assert run.returncode in (130, -signal.SIGABRT, -signal.SIGSEGV), errors
-    if run.returncode == 130:
-        assert errors == "train: interrupted, no file is half-written; the same command starts it again\n"
+    assert run.returncode == 130
+    told = re.fullmatch(
+        r"train: interrupted in epoch (\d+) of 10000; the same command goes on after epoch (\d+)\n", errors
+    )
+    assert told
+    assert int(told[1]) == int(told[2]) + 1 >= 3
     project.git("checkout", "-q", "params.yaml")
+    (project.folder / ".interrupted.keras.checkpoint").unlink()
     assert project.snapshot() == before
 
 
+def test_a_killed_training_goes_on_to_the_same_bits(project: Project) -> None:
+    project.change(train__epochs=5)
+    expected = train(project, "whole")
+    with started(project, "killed") as run:
+        until(run, "Epoch 3/")
+        run.kill()
+    result = project.stage(TRAIN.format("killed"))
+    assert re.search(r"^going on after epoch [2-4], from \.killed\.keras\.checkpoint$", result.stdout, re.MULTILINE)
+    assert hashes(project, "killed") == expected
+    assert not list(project.folder.glob("*.checkpoint"))
+
+
+def test_an_edit_during_a_training_is_told_before_it_is_booked_as_its_params(project: Project) -> None:
+    project.change(train__epochs=10_000)
+    with started(project, "edited") as run:
+        until(run, "Epoch 2/")
+        project.change(train__learning_rate=0.5)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert (
+        errors == "error: train: params.yaml has changed since the stage began; put it back, or dvc repro begins anew\n"
+    )
+    assert not (project.folder / "edited.keras").exists()
+    (project.folder / ".edited.keras.checkpoint").unlink()
+
+
 @pytest.mark.slow
-def test_dvc_recovers_from_a_killed_repro(project: Project) -> None:
+def test_a_second_repro_in_the_same_folder_is_told_about_the_first(project: Project) -> None:
+    project.change(train__epochs=10_000)
+    with subprocess.Popen(
+        ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as first:  # fmt: skip
+        until(first, "Epoch 1/")
+        second = project.run("dvc", "repro", check=False)
+        os.killpg(first.pid, signal.SIGKILL)
+    assert second.returncode
+    assert re.search(r"is busy, it is being blocked by:\s+\(PID \d+\): .*dvc repro train", second.stderr)
+    (project.folder / "models/.model.keras.checkpoint").unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+def test_dvc_goes_on_after_a_killed_repro(project: Project) -> None:
     with subprocess.Popen(
         ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as run:  # fmt: skip
-        until(run, "Epoch 1/")
+        until(run, "Epoch 2/")
         os.killpg(run.pid, signal.SIGKILL)
     assert not (project.folder / "models/model.keras").exists()
-    assert "Running stage 'train'" in project.dvc("repro", "train")
+    assert "going on after epoch 1, from models/.model.keras.checkpoint" in project.dvc("repro", "train")
     assert (project.folder / "models/model.keras").exists()
-    assert not list(project.folder.rglob("*.tmp"))
+    assert project.git("status", "--porcelain") == ""
+    assert not [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint")]
 
 
 def until(run: "subprocess.Popen[str]", text: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifier import artifacts, figures, scores
+from classifier import artifacts, figures, results, scores
 
 NAMES = ["cat", "ant", "bee"]
 LABELS = np.array([0, 0, 1, 2])
@@ -28,9 +28,11 @@ def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
 def test_classes_may_be_called_like_numbers_or_nothing(tmp_path: Path) -> None:
     names = ["7", "NA", "1"]
     artifacts.write_csv(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names))
-    artifacts.write_csv(tmp_path / "scores.csv", scores.per_class(LABELS, PROBABILITIES, names))
-    matrix = figures.confusion_matrix(artifacts.read_csv(tmp_path / "counts.csv"), "Test set")
-    bars = figures.per_class_scores(artifacts.read_csv(tmp_path / "scores.csv"), "Scores")
+    table = scores.per_class(LABELS, PROBABILITIES, names)
+    table.insert(0, "split", "test")
+    artifacts.write_csv(tmp_path / "scores.csv", table)
+    matrix = figures.confusion_matrix(results.read_confusion(tmp_path / "counts.csv", names), "Test set")
+    bars = figures.per_class_scores(results.read_per_class(tmp_path / "scores.csv", names), "Scores")
     for axes in (matrix.axes[0], bars.axes[0]):
         assert [label.get_text() for label in axes.get_xticklabels()] == names
 

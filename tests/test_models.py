@@ -1,6 +1,8 @@
 """The network is the groups' CNN, takes raw pixels, and is trained as params.yaml says."""
 
 import hashlib
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,41 @@ def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Pat
 
 def test_a_missing_model_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"model\.keras is not a whole Keras model"):
-        artifacts.read_model(tmp_path / "model.keras")
+        artifacts.read_model(tmp_path / "model.keras", (28, 28), 10)
+
+
+def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
+    """Neither that of a Lambda layer, nor a function or class of a module that the file names."""
+    trap = tmp_path / "trap"
+    images = keras.Input((28, 28, 1))
+    model = keras.Model(
+        images, keras.layers.Lambda(lambda x: x)(keras.layers.Dense(10)(keras.layers.Flatten()(images)))
+    )
+    model.save(tmp_path / "lambda.keras")
+    with zipfile.ZipFile(tmp_path / "lambda.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    (layer,) = [layer for layer in config["config"]["layers"] if layer["class_name"] == "Lambda"]
+    for module, name in (("os", "system"), ("subprocess", "run"), ("builtins", "exec")):
+        layer |= {"module": module, "class_name": name, "registered_name": name, "config": {"command": f"touch {trap}"}}
+        with (
+            zipfile.ZipFile(tmp_path / "lambda.keras") as source,
+            zipfile.ZipFile(tmp_path / f"{name}.keras", "w") as target,
+        ):
+            for member in source.namelist():
+                target.writestr(member, json.dumps(config) if member == "config.json" else source.read(member))
+    for name in ("lambda", "system", "run", "exec"):
+        with pytest.raises(InputError, match=rf"{name}\.keras is not a whole Keras model"):
+            artifacts.read_model(tmp_path / f"{name}.keras", (28, 28), 10)
+    assert not trap.exists()
+
+
+def test_a_model_for_other_images_or_classes_is_refused(tmp_path: Path) -> None:
+    model = models.build(PARAMS.model, (28, 28), 10)
+    artifacts.write_model(tmp_path / "model.keras", model)
+    assert artifacts.read_model(tmp_path / "model.keras", (28, 28), 10).count_params() == model.count_params()
+    for shape, classes in (((32, 32), 10), ((28, 28), 9)):
+        with pytest.raises(InputError, match=r"model\.keras leads from"):
+            artifacts.read_model(tmp_path / "model.keras", shape, classes)
 
 
 def settings(**values: object) -> params.Train:
@@ -146,7 +182,9 @@ def test_fit_gives_each_epoch_its_own_number(monkeypatch: pytest.MonkeyPatch) ->
     split = Split(np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10)
     seen: list[int] = []
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(int(given[0])))
-    training.fit(models.build(PARAMS.model, (28, 28), 10), split, split, settings(epochs=3), PARAMS.augment, [record])
+    training.fit(
+        models.build(PARAMS.model, (28, 28), 10), split, split, settings(epochs=3), PARAMS.augment, callbacks=[record]
+    )
     assert seen == [0, 1, 2]
 
 

@@ -241,7 +241,8 @@ def test_only_a_report_is_replaced(project: Project, monkeypatch: pytest.MonkeyP
         ("empty", "empty holds no results: metrics/predictions.csv is missing; run dvc repro there, and commit"),
         (
             "broken",
-            "the results of broken are not what the stages write: the columns of metrics/predictions.csv are not",
+            "the results of broken are not what the stages write: metrics/predictions.csv is not the table that it "
+            "should be: its columns are not",
         ),
     ],
 )

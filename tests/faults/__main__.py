@@ -1,0 +1,53 @@
+"""Break what can break, and tell how the pipeline took it.
+
+    python -m tests.faults [--kills 20] [--inputs 200] [--seed 1]
+
+Prints a row a fault, and exits with 1 if one of them was not taken as the README promises.
+"""
+
+import argparse
+import inspect
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import idx
+from tests.conftest import make_project, set_environment
+from tests.faults import disk, inputs, kills, server
+from tests.faults.outcome import Outcome
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=inspect.getdoc(sys.modules["__main__"]), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=20, metavar="N", help="SIGKILLs of dvc repro; default 20")
+    parser.add_argument("--inputs", type=int, default=200, metavar="N", help="mutated inputs; default 200")
+    parser.add_argument("--seed", type=int, default=1, help="of moments and mutations; default 1")
+    options = parser.parse_args()
+    set_environment()
+    print(f"seed {options.seed}\n\n| fault | outcome | as promised |\n| --- | --- | --- |", flush=True)
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
+        for outcome in faults(Path(temporary), options.kills, options.inputs, options.seed):
+            print(f"| {outcome.fault} | {outcome.result} | {'yes' if outcome.promised else 'NO'} |", flush=True)
+            failures += not outcome.promised
+    print(f"\n{failures or 'no'} broken promises")
+    sys.exit(bool(failures))
+
+
+def faults(folder: Path, kill_count: int, input_count: int, seed: int) -> Iterator[Outcome]:
+    files = idx.write_dataset(folder / "dataset")
+    (folder / "project").mkdir()
+    project = make_project(folder / "project", folder / "dataset", files)
+    project.change(train__epochs=8)  # enough to be killed between two
+    yield from kills.outcomes(project, folder / "killed", kill_count, seed)
+    project.dvc("repro")
+    yield from inputs.outcomes(project, input_count, seed)
+    yield from disk.outcomes(project, folder / "disk")
+    yield from server.outcomes(project, folder / "dataset")
+
+
+if __name__ == "__main__":
+    main()

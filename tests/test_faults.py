@@ -1,0 +1,20 @@
+"""A short form of `make faults`."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.slow
+def test_no_fault_breaks_a_promise() -> None:
+    command = [sys.executable, "-m", "tests.faults", "--kills", "5", "--inputs", "120"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    print(result.stdout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("no broken promises\n")
+    assert len(re.findall(r"^\| SIGKILL", result.stdout, re.MULTILINE)) == 5
+    assert sum(map(int, re.findall(r"(\d+) mutations: ", result.stdout))) >= 120

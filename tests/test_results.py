@@ -1,0 +1,85 @@
+"""What train and evaluate write is read back as it was, and nothing else is taken for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier import artifacts, results, scores
+from classifier.cli import InputError
+from tests.conftest import ROOT
+
+NAMES = ["a", "b", "c"]
+LABELS = np.array([0, 1, 2, 2])
+PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+
+
+def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
+    predictions = scores.predictions(LABELS, PROBABILITIES, NAMES)
+    counts = scores.confusion_counts(LABELS, PROBABILITIES, NAMES)
+    for table, read in ((predictions, results.read_predictions), (counts, results.read_confusion)):
+        artifacts.write_csv(tmp_path / "table.csv", table)
+        assert read(tmp_path / "table.csv", NAMES).equals(table.round(artifacts.DECIMALS))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("actual", "real"), "its columns are not actual, predicted, count"),
+        (lambda text: text + "a,b\n", "is not the table"),
+        (lambda text: text.replace("a,a,1", "a,a,1,1"), "is not the table"),
+        (lambda text: text.replace("a,a,1", "a,a,one"), "is not the table"),
+        (lambda text: text.replace("a,a,1", "a,a,"), "is not the table"),
+        (lambda text: text.replace("a,a,1", "a,a,1e300"), "is not the table"),
+        (lambda text: text.replace("a,a,1", "a,a,-1"), "a count is negative"),
+        (lambda text: text.replace("a,a,1\n", ""), "the cells are not those of the classes"),
+        (lambda text: text.replace("a,a,1", "a,d,1"), "the cells are not those of the classes"),
+        (lambda text: text.splitlines()[0], "it is empty"),
+        (lambda text: "", "is not the table"),
+        (lambda text: text + "\0\n\0", "is not the table"),
+    ],
+)
+def test_other_tables_are_refused(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+    path = tmp_path / "counts.csv"
+    artifacts.write_csv(path, scores.confusion_counts(LABELS, PROBABILITIES, NAMES))
+    changed = change(path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    with pytest.raises(InputError, match=message):
+        results.read_confusion(path, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("a,a,", "a,z,", "a class is not one of"),
+        ("0.8", "1.8", "a probability is not between"),
+        ("0.8", "inf", "values are missing"),
+    ],
+)
+def test_other_predictions_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "predictions.csv"
+    artifacts.write_csv(path, scores.predictions(LABELS, PROBABILITIES, NAMES))
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        results.read_predictions(path, NAMES)
+
+
+def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
+    predictions = scores.predictions(LABELS, PROBABILITIES, NAMES)
+    for array, message in (
+        (np.zeros((2, 4, 4), np.uint8), "2 images for 1 wrong predictions"),
+        (np.zeros((1, 4, 4)), "float64 of shape"),
+        (np.zeros((1, 16), np.uint8), "are no images"),
+    ):
+        artifacts.write_array(tmp_path / "mistakes.npy", array)
+        with pytest.raises(InputError, match=message):
+            results.read_mistakes(tmp_path / "mistakes.npy", predictions)
+
+
+def test_the_committed_results_are_read() -> None:
+    names = list(artifacts.read_csv(ROOT / "metrics/per_class.csv", results.PER_CLASS)["class"].unique())
+    predictions = results.read_predictions(ROOT / "metrics/predictions.csv", names)
+    assert len(results.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0
+    assert len(results.read_history(ROOT / "plots/history.csv")) > 0
