@@ -66,7 +66,6 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, write: str) -> None:
     path = tmp_path / "file"
     program = f"""
-from collections.abc import Callable
 from pathlib import Path
 import numpy, pandas
 from classifier import artifacts, cli
