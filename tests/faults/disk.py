@@ -1,4 +1,4 @@
-"""A disk that gets full in the middle of `dvc repro`: one clear line, and the next run makes the same bits."""
+"""A disk that gets full in the middle of `dvc repro`, or is read-only: one clear line, and nothing is lost."""
 
 import re
 import shutil
@@ -43,6 +43,19 @@ def outcomes(project: Project, folder: Path) -> Iterator[Outcome]:
             line = told[0].removeprefix("ERROR: ") if told else full.stderr[-300:] or "enough"
             result = f"`{line:.90}`; then {'the same bits' if same else again.stderr[-300:]}"
             yield Outcome(f"a disk with {free} KiB left", result, clear and same)
+        yield read_only(project, folder)
+
+
+def read_only(project: Project, folder: Path) -> Outcome:
+    """A stage on a disk that takes no writing."""
+    fixed = Project(folder / "project")
+    shutil.copytree(project.folder, fixed.folder, symlinks=True)
+    before = fixed.snapshot()
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    told = fixed.stage("python -m stages.prepare --raw data/raw --prepared data/prepared").stderr
+    subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+    line = "error: prepare: cannot write data/prepared/train: Read-only file system\n"
+    return Outcome("a disk that is read-only", f"`{told.strip()[-200:]}`", told == line and fixed.snapshot() == before)
 
 
 @contextmanager
