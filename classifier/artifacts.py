@@ -89,8 +89,8 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write a NumPy array as .npy."""
     content = io.BytesIO()  # NumPy itself would not say why a disk refuses a file
     np.save(content, array, allow_pickle=False)
-    with replacing(path) as temporary, content.getbuffer() as written:
-        temporary.write_bytes(written)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def read_array(path: Path) -> NDArray[Any]:
