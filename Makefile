@@ -15,6 +15,7 @@ help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
 
 repro: $(VENV)/installed  ## Set up the environment, get the data and run the pipeline: dvc repro
+	@python -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # broken if DVC was killed in writing it
 	dvc repro
 
 BASE ?= main

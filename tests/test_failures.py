@@ -1,5 +1,6 @@
 """Bad input and bad luck: one clear line, a non-zero exit, nothing half-written, and the next run works."""
 
+import json
 import os
 import re
 import resource
@@ -190,6 +191,19 @@ def test_dvc_goes_on_after_a_killed_repro(project: Project) -> None:
     assert (project.folder / "models/model.keras").exists()
     assert project.git("status", "--porcelain").split() == ["??", "dvc.lock", "??", "metrics/"]  # nothing else is new
     assert not [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint")]
+
+
+@pytest.mark.slow
+def test_make_goes_on_where_dvc_was_killed_while_it_wrote_its_lock(project: Project) -> None:
+    lock = project.folder / ".dvc/tmp/rwlock"
+    project.dvc("repro", "fetch")
+    lock.write_text('{"write": {"/data/ra')
+    assert "RWLock-file '.dvc/tmp/rwlock'" in project.run("dvc", "repro", check=False).stderr
+    project.run("make", "repro")
+    taken = {"write": {str(project.folder / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
+    lock.write_text(json.dumps(taken))
+    assert project.run("make", "repro", "--silent", check=False).returncode == 2
+    assert json.loads(lock.read_text())["write"] == taken["write"]  # somebody else's is respected
 
 
 def until(run: "subprocess.Popen[str]", text: str) -> None:
