@@ -3,6 +3,9 @@
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# What is installed only when it is asked for: storages of dvc push and pull, Ray, GPUs
+EXTRAS := azure cuda gs ray s3 ssh webdav
+
 # The first Python that this project supports; PYTHON=… takes another
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
@@ -17,6 +20,13 @@ help:  ## List the targets
 repro: $(VENV)/installed  ## Set up the environment, get the data and run the pipeline: dvc repro
 	@python -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # broken if DVC was killed in writing it
 	dvc repro
+
+STORAGE := $(firstword $(subst ://, ,$(URL)))
+remote: $(patsubst %,extra-%,$(patsubst webdavs,webdav,$(filter azure gs s3 ssh webdav webdavs,$(STORAGE))))  ## Share data and models in URL=s3://bucket/path, ssh://, webdavs://, gs://, azure://, /folder
+	@test -n "$(URL)" || { echo 'error: name the storage with URL=…' >&2; exit 1; }
+	dvc remote add --force --default storage "$(URL)"
+
+$(EXTRAS:%=extra-%): extra-%: $(VENV)/extra-%
 
 BASE ?= main
 HEAD ?= workspace
@@ -59,9 +69,15 @@ format: $(VENV)/installed  ## Format the code and mend what lint can mend
 	ruff format
 	ruff check --fix
 
+LOCK := uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' pyproject.toml --output-file
 lock: $(VENV)/installed  ## Lock the newest versions of all dependencies with their hashes
-	uv pip compile --quiet --upgrade --universal --fork-strategy fewest --generate-hashes --no-emit-index-url \
-		--group dev --custom-compile-command 'make lock' --output-file requirements.txt pyproject.toml
+	$(LOCK) requirements.txt --upgrade --group dev --all-extras # versions that go together
+	cp requirements.txt $(VENV)/all.txt
+	$(LOCK) requirements.txt --group dev
+	for extra in $(EXTRAS); do \
+		$(LOCK) requirements/$$extra.txt --extra $$extra --constraint $(VENV)/all.txt \
+			$$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.txt); done
 
 plots-page: $(VENV)/installed  ## Make the offline page of dvc plots again
 	python -m review.plots_page
@@ -70,4 +86,8 @@ $(VENV)/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo 'error: Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=…' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	pip install --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@touch $@
+
+$(VENV)/extra-%: requirements/%.txt $(VENV)/installed
+	pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements/$*.txt
 	@touch $@

@@ -1,6 +1,5 @@
 """How outputs are written and read again: whole or not at all, and the same bytes for the same content."""
 
-import io
 import json
 import os
 import re
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DECIMALS = 6  # of metrics and curves: beyond the sampling error by far, short of the last bits
+ROWS = 1000  # of an array, written at a time
 EPOCH_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -85,12 +85,18 @@ def read_csv(path: Path, columns: dict[str, type]) -> pd.DataFrame:
     return table
 
 
-def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a NumPy array as .npy."""
-    content = io.BytesIO()  # NumPy itself would not say why a disk refuses a file
-    np.save(content, array, allow_pickle=False)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+def write_array(path: Path, array: NDArray[Any], rows: NDArray[np.intp] | None = None) -> None:
+    """Write a NumPy array, or those of its rows, as .npy.
+
+    In chunks, so that no second copy is in memory; and not by NumPy itself, which would not say why a disk refuses it.
+    """
+    rows = np.arange(len(array)) if rows is None else rows
+    shape = (len(rows), *array.shape[1:])
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": shape}
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, len(rows), ROWS):
+            stream.write(array[rows[start : start + ROWS]].tobytes())
 
 
 def read_array(path: Path) -> NDArray[Any]:

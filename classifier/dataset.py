@@ -67,12 +67,15 @@ def read_split(folder: Path, images: File, labels: File, classes: int) -> Split:
     return _checked(split, classes, f"{folder / images.name} and {labels.name}")
 
 
-def save_split(folder: Path, split: Split) -> None:
-    """Write a split as images.npy and labels.npy into a folder, which takes its place whole."""
+def save_split(folder: Path, split: Split, positions: NDArray[np.intp] | None = None) -> None:
+    """Write a split, or what is at those positions of it, as images.npy and labels.npy into a folder.
+
+    The folder takes its place whole.
+    """
     with artifacts.replacing(folder) as temporary:
         temporary.mkdir()
         for name, array in split._asdict().items():
-            artifacts.write_array(temporary / f"{name}.npy", array)
+            artifacts.write_array(temporary / f"{name}.npy", array, positions)
 
 
 def load_split(folder: Path, classes: int) -> Split:

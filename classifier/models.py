@@ -1,6 +1,6 @@
 """The architectures: each a function that reads like its diagram.
 
-A new one is a function here, from the scaled images to the class probabilities, and its name in ARCHITECTURES;
+A new one is a function here, from the scaled images to the class probabilities, and its name in classifier.params;
 model.architecture in params.yaml chooses it.
 """
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 from keras import layers
 
 from classifier import params
@@ -53,11 +54,9 @@ def _residual(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def _convolution(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)  # the normalisation has a bias
-    x = layers.BatchNormalization(momentum=0.9)(x)
+    # over the whole batch, where several devices share it
+    x = layers.BatchNormalization(momentum=0.9, synchronized=tf.distribute.has_strategy())(x)
     return layers.ReLU()(x)
-
-
-ARCHITECTURES: dict[str, Architecture] = {"cnn": cnn, "resnet": resnet}
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -76,16 +75,14 @@ def build(settings: params.Model, image_shape: tuple[int, int], classes: int) ->
     The scaling to [0, 1] is its first layer, so that nobody who loads the model can forget it or do it otherwise.
 
     Raises:
-        InputError: the architecture is unknown, or the images are too small for it.
+        InputError: the images are too small for the architecture.
     """
-    if settings.architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise InputError(f"params.yaml: model.architecture: should be one of {known}, not {settings.architecture!r}")
+    architecture: Architecture = globals()[settings.architecture]
     pixels = keras.Input((*image_shape, 1), name="pixels")
     # in float32 whatever the precision of the rest: bfloat16 has too few digits for a grey value over 255
     images = layers.Rescaling(1 / 255, dtype="float32", name="scaling")(pixels)
     try:
-        probabilities = ARCHITECTURES[settings.architecture](images, classes, settings.dropout)
+        probabilities = architecture(images, classes, settings.dropout)
     except ValueError as error:
         size = "×".join(map(str, image_shape))
         raise InputError(f"model.architecture {settings.architecture} does not take {size} images: {error}") from error

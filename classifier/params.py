@@ -59,7 +59,7 @@ class Prepare(Section):
 
 
 class Model(Section):
-    architecture: str  # the known names are those of classifier.models
+    architecture: Literal["cnn", "resnet"]  # functions of classifier.models
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -96,6 +96,7 @@ class Runtime(Section):
     cpu_isa: Literal["AVX2", "native"]
     threads: Annotated[int, Field(ge=0, le=256)]
     precision: Literal["float32", "mixed_bfloat16"]
+    mirrored: bool
 
 
 class Params(Section):

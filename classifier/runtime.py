@@ -9,8 +9,12 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from classifier.params import Runtime
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def start(settings: Runtime) -> None:
@@ -37,6 +41,19 @@ def start(settings: Runtime) -> None:
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(settings.precision)
+
+
+def strategy(settings: Runtime) -> "tf.distribute.Strategy":
+    """How batches are spread over devices: over all GPUs, or, where there is none, all logical CPU devices; or not.
+
+    Each device takes an equal part of every batch, and gradients are averaged over the whole of it.
+    """
+    import tensorflow as tf
+
+    if not settings.mirrored:
+        return tf.distribute.get_strategy()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def arithmetic() -> str:

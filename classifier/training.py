@@ -47,7 +47,8 @@ def fit(
         optimizer=optimizer(settings, steps),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
-        steps_per_execution=min(STEPS_PER_EXECUTION, steps),  # more would overshoot the progress bar
+        # More than the epoch has would overshoot the progress bar; MirroredStrategy takes one
+        steps_per_execution=1 if tf.distribute.has_strategy() else min(STEPS_PER_EXECUTION, steps),
     )
     model.optimizer.build(model.trainable_variables)  # so that the checkpoint finds its variables
     classes = model.output_shape[-1]
@@ -119,11 +120,9 @@ def shuffled_batches(
     """An epoch's batches: augmented pixels (b, height, width, 1) as uint8 and smoothed one-hot labels (b, classes).
 
     Order and augmentation depend on the seed and on the epoch's number alone, which each iteration reads anew from
-    `epoch`. The images lie in memory once, as bytes, and TensorFlow gathers each batch itself. Labels are smoothed as
-    by Szegedy and others, Rethinking the Inception architecture (2016); here and not in the loss, so that the
-    validation loss of any two experiments compares.
+    `epoch`. Labels are smoothed as by Szegedy and others, Rethinking the Inception architecture (2016); here and not
+    in the loss, so that the validation loss of any two experiments compares.
     """
-    pixels, labels = tf.constant(split.images[..., None]), tf.constant(split.labels)
     count = len(split.labels)
     wrong = settings.label_smoothing / classes
     true = 1 - settings.label_smoothing + wrong
@@ -135,10 +134,9 @@ def shuffled_batches(
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(tf.range(count), seed()))
 
     def gather(step: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = augmented(
-            tf.gather(pixels, positions), augment, tf.random.experimental.stateless_fold_in(seed(), step)
-        )
-        return images, tf.one_hot(tf.gather(labels, positions), classes, on_value=true, off_value=wrong)
+        pixels, labels = _gathered(split, positions)
+        images = augmented(pixels, augment, tf.random.experimental.stateless_fold_in(seed(), step))
+        return images, tf.one_hot(labels, classes, on_value=true, off_value=wrong)
 
     positions = tf.data.Dataset.range(1).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
     return positions.batch(settings.batch_size).enumerate().map(gather).prefetch(tf.data.AUTOTUNE)
@@ -146,8 +144,23 @@ def shuffled_batches(
 
 def ordered_batches(split: Split, classes: int) -> tf.data.Dataset:
     """A split's batches in its own order, in the form of shuffled_batches."""
-    batches = tf.data.Dataset.from_tensor_slices((split.images[..., None], split.labels)).batch(VALIDATION_BATCH)
-    return batches.map(lambda pixels, labels: (pixels, tf.one_hot(labels, classes)))
+
+    def gather(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, labels = _gathered(split, positions)
+        return pixels, tf.one_hot(labels, classes)
+
+    return tf.data.Dataset.range(len(split.labels)).batch(VALIDATION_BATCH).map(gather).prefetch(tf.data.AUTOTUNE)
+
+
+def _gathered(split: Split, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels (b, height, width, 1) and the labels (b,) at some positions, in a graph.
+
+    NumPy gathers them: TensorFlow would keep two copies of the whole dataset, its own and that which it made it of.
+    """
+    pixels, labels = tf.numpy_function(
+        lambda chosen: (split.images[chosen, ..., None], split.labels[chosen]), [positions], (tf.uint8, tf.uint8)
+    )
+    return tf.ensure_shape(pixels, (None, *split.images.shape[1:], 1)), tf.ensure_shape(labels, (None,))
 
 
 def optimizer(settings: params.Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:

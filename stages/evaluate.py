@@ -40,9 +40,10 @@ def evaluate(
     runtime.start(params.runtime)
     network = artifacts.read_model(model, images.shape[1:], len(names))
     probabilities = {}
-    for name, split in splits.items():
-        probabilities[name] = classify(network, split.images, params.evaluate)
-        print(f"{name}: {len(split.images):,} images classified")
+    for name in SPLITS:
+        # Out of memory as soon as it is classified: scores take some, too
+        probabilities[name] = classify(network, splits.pop(name).images, params.evaluate)
+        print(f"{name}: {len(labels[name]):,} images classified")
 
     summaries = {split: scores.summary(labels[split], probabilities[split]) for split in SPLITS}
     tables = {split: scores.per_class(labels[split], probabilities[split], names) for split in SPLITS}
@@ -65,10 +66,14 @@ def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evalua
     Raises:
         InputError: what the network returns are no probabilities.
     """
-    probabilities: NDArray[np.floating] = network.predict(images, batch_size=settings.batch_size, verbose=0)
-    if settings.flip_average:
-        mirrored = network.predict(images[:, :, ::-1], batch_size=settings.batch_size, verbose=0)
-        probabilities = (probabilities + mirrored) / 2
+    batches = []
+    for start in range(0, len(images), settings.batch_size):
+        batch = images[start : start + settings.batch_size]
+        predicted = network.predict_on_batch(batch)
+        if settings.flip_average:
+            predicted = (predicted + network.predict_on_batch(batch[:, :, ::-1])) / 2
+        batches.append(predicted)
+    probabilities: NDArray[np.floating] = np.concatenate(batches)
     if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # nor if it is NaN
         raise cli.InputError("the model's outputs are no probabilities; dvc repro --force train trains it anew")
     return probabilities

@@ -29,8 +29,8 @@ def prepare(raw: Path, prepared: Path) -> None:
             f"{len(training)} for training and {len(validation)} for validation; both need some"
         )
 
-    dataset.save_split(prepared / "train", dataset.Split(full.images[training], full.labels[training]))
-    dataset.save_split(prepared / "validation", dataset.Split(full.images[validation], full.labels[validation]))
+    dataset.save_split(prepared / "train", full, training)
+    dataset.save_split(prepared / "validation", full, validation)
     dataset.save_split(prepared / "test", test)
     print(f"{len(training)} training, {len(validation)} validation, {len(test.labels)} test images")
 

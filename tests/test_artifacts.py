@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from classifier import artifacts, figures
 from classifier.cli import InputError
@@ -95,6 +96,14 @@ def test_a_broken_array_is_told_in_one_line(tmp_path: Path, damage: Callable[[by
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"array\.npy is not a whole NumPy array \(.+\); dvc repro makes it$"):
         artifacts.read_array(path)
+
+
+@pytest.mark.parametrize("rows", [None, np.arange(2500)[::-1], np.arange(0)])
+def test_an_array_is_written_as_numpy_does(tmp_path: Path, rows: NDArray[np.intp] | None) -> None:
+    array = np.arange(2500 * 6, dtype=np.uint16).reshape(2500, 2, 3)  # more than is written at a time
+    artifacts.write_array(tmp_path / "ours.npy", array, rows)
+    np.save(tmp_path / "numpys.npy", array if rows is None else array[rows])
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
 
 
 def test_json_is_rounded_and_ends_with_a_newline(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -64,9 +64,11 @@ def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> N
     np.testing.assert_allclose(loaded.predict(pixels, verbose=0), x, rtol=1e-4, atol=1e-6)
 
 
-def test_an_unknown_architecture_is_told_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"model\.architecture: should be one of cnn, resnet, not 'cnm'"):
-        models.build(params.Model(architecture="cnm", dropout=0.5), (28, 28), 10)
+def test_every_known_architecture_is_a_function() -> None:
+    names = get_args(params.Model.model_fields["architecture"].annotation)
+    assert len(names) > 1
+    for name in names:
+        assert models.build(PARAMS.model.model_copy(update={"architecture": name}), (28, 28), 3).name == name
 
 
 def test_images_too_small_for_the_network_are_told() -> None:

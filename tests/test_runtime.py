@@ -13,7 +13,8 @@ import json, os
 from classifier import runtime
 from classifier.params import Runtime
 
-runtime.start(Runtime(op_determinism=True, onednn=True, cpu_isa="AVX2", threads=3, precision="mixed_bfloat16"))
+settings = {"op_determinism": True, "onednn": True, "cpu_isa": "AVX2", "threads": 3, "precision": "mixed_bfloat16"}
+runtime.start(Runtime(**settings, mirrored=False))
 import keras, tensorflow as tf
 from tensorflow.python.framework import config
 
