@@ -22,7 +22,7 @@ repro: $(VENV)/installed  ## Set up the environment, get the data and run the pi
 	dvc repro
 
 STORAGE := $(firstword $(subst ://, ,$(URL)))
-remote: $(patsubst %,extra-%,$(patsubst webdavs,webdav,$(filter azure gs s3 ssh webdav webdavs,$(STORAGE))))  ## Share data and models in URL=s3://bucket/path, ssh://, webdavs://, gs://, azure://, /folder
+remote: $(patsubst %,extra-%,$(patsubst webdavs,webdav,$(filter azure gs s3 ssh webdav webdavs,$(STORAGE))))  ## Share data and models: URL=s3://bucket/path, ssh://…, webdavs://…, gs://…, azure://…, /folder
 	@test -n "$(URL)" || { echo 'error: name the storage with URL=…' >&2; exit 1; }
 	dvc remote add --force --default storage "$(URL)"
 
@@ -35,11 +35,13 @@ review: $(VENV)/installed  ## Tell what changed since BASE=main, and whether it 
 
 N ?= 5
 JOBS ?= 1
-seeds: $(VENV)/installed  ## Train the current params with N=5 seeds, to know what chance does
-	python -m experiments.seeds --count "$(N)" --jobs "$(JOBS)"
+WHERE := $(if $(CLUSTER),--cluster "$(CLUSTER)",--jobs "$(JOBS)")
+RAY := $(if $(CLUSTER),$(VENV)/extra-ray)
+seeds: $(VENV)/installed $(RAY)  ## Train the current params with N=5 seeds, to know what chance does; CLUSTER=address
+	python -m experiments.seeds --count "$(N)" $(WHERE)
 
-experiments: $(VENV)/installed  ## Train the experiments of experiments.yaml that are missing, and write their table
-	python -m experiments --jobs "$(JOBS)"
+experiments: $(VENV)/installed $(RAY)  ## Train the experiments of experiments.yaml that are missing, and write their table
+	python -m experiments $(WHERE)
 
 stale: $(VENV)/installed  ## Fail unless the committed results belong to the committed code and params
 	python -m review.stale HEAD
@@ -47,7 +49,7 @@ stale: $(VENV)/installed  ## Fail unless the committed results belong to the com
 test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	pytest
 
-test-slow: $(VENV)/installed  ## Run the slow tests: reproduce the committed results, walk through the README
+test-slow: $(foreach extra,ray s3 ssh webdav,$(VENV)/extra-$(extra))  ## Run the slow tests: reproduce the committed results, walk through the README
 	pytest -m slow -n 0 -s
 
 faults: $(VENV)/installed  ## Kill, break, fill and lie, and tell how the pipeline took it
@@ -56,9 +58,10 @@ faults: $(VENV)/installed  ## Kill, break, fill and lie, and tell how the pipeli
 verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit by bit
 	python -m review.verify
 
-bench: $(VENV)/installed  ## Compare the training's speed with a plain Keras script's
+bench: $(VENV)/installed  ## Compare the training's speed with a plain Keras script's, and time and memory as the data grows
 	dvc repro --quiet prepare
 	python -m benchmarks.training
+	python -m benchmarks.scale
 
 check: $(VENV)/installed  ## Lint, format check and type check
 	ruff check

@@ -38,7 +38,7 @@ KILOBYTE = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
 
 STAGES = {
     "prepare": "--raw raw --prepared prepared",
-    "train": "--prepared prepared --model model.keras --history history.csv --metrics train.json",
+    "train": "--prepared prepared --model model.keras --history history.csv --cost cost.json",
     "evaluate": "--prepared prepared --model model.keras --metrics evaluate.json --per_class per_class.csv "
     "--predictions predictions.csv --confused_pairs pairs.csv --confusion_train train.csv --confusion_test test.csv "
     "--mistakes mistakes.npy",

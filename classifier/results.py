@@ -1,4 +1,4 @@
-"""The tables that train and evaluate write, read again with every value checked."""
+"""What train and evaluate write, read again with every value checked."""
 
 from itertools import product
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 
 from classifier import artifacts
 from classifier.cli import InputError
 
 CURVES = ["loss", "accuracy", "val_loss", "val_accuracy"]
+COST = TypeAdapter(dict[str, int | FiniteFloat | str])
 PER_CLASS = {"split": str, "class": str, "precision": float, "recall": float, "f1": float, "support": int}
 
 
@@ -21,6 +23,18 @@ def read_history(path: Path) -> pd.DataFrame:
         InputError: as by every function here, if the file is missing or holds something else.
     """
     return _read(path, {"epoch": int, **dict.fromkeys(CURVES, float)})
+
+
+def read_cost(path: Path) -> dict[str, int | float | str]:
+    """What a training cost and reached."""
+    try:
+        return COST.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; dvc repro makes it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = ": ".join(map(str, [*first["loc"], first["msg"]]))
+        raise InputError(f"{path}: {problem}; dvc repro makes it anew") from None
 
 
 def read_per_class(path: Path, names: list[str]) -> pd.DataFrame:

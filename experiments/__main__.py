@@ -2,8 +2,9 @@
 
     python -m experiments
 
-DVC's queue runs them. What each seed reached is kept as soon as that run has finished, in metrics/seeds/, and an
-experiment's row when its last seed has: commit both. To train an experiment anew, remove its file there.
+DVC's queue runs them, or a Ray cluster. What each seed reached is kept as soon as that run has finished, in
+metrics/seeds/, and an experiment's row when its last seed has: commit both. To train an experiment anew, remove its
+file there.
 """
 
 import argparse
@@ -13,15 +14,16 @@ import sys
 from classifier import cli
 from classifier.cli import PARAMS, InputError
 from classifier.params import load_yaml
-from experiments import plan, queue, seeds, table
+from experiments import plan, queue, runner, seeds, table
 from experiments.cost import costs
 from experiments.plan import Experiment, Plan
+from experiments.runner import Runner
 from review.repository import opened
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time; default 1")
+    runner.add_options(parser)
     parser.add_argument("--again", metavar="NAME", help="train an experiment's first seed again and compare the bits")
     options = parser.parse_args()
     wanted = plan.load()
@@ -29,7 +31,7 @@ def main() -> None:
     if options.again:
         again(named(experiments, options.again))
     else:
-        complete(experiments, wanted, options.jobs)
+        complete(experiments, wanted, runner.chosen(options))
 
 
 def named(experiments: list[Experiment], name: str) -> Experiment:
@@ -39,7 +41,7 @@ def named(experiments: list[Experiment], name: str) -> Experiment:
     raise InputError(f"there is no experiment {name}; there are {', '.join(each.name for each in experiments)}")
 
 
-def complete(experiments: list[Experiment], wanted: Plan, jobs: int) -> None:
+def complete(experiments: list[Experiment], wanted: Plan, run_all: Runner) -> None:
     """Train what is missing, and publish each experiment as it gets complete."""
     cost = {row.recipe: row.cost for row in table.read()}
     measured = costs(load_yaml(PARAMS), {each.name: each.params for each in experiments if each.recipe not in cost})
@@ -55,7 +57,7 @@ def complete(experiments: list[Experiment], wanted: Plan, jobs: int) -> None:
     # The longest first, so that several workers finish at about the same time
     longest_first = sorted(experiments, key=lambda each: -cost[each.recipe].relative_time)
     with opened() as repo:
-        for _ in seeds.train(repo, {each.recipe: each.changes for each in longest_first}, wanted.seeds, jobs):
+        for _ in seeds.train(repo, {each.recipe: each.changes for each in longest_first}, wanted.seeds, run_all):
             publish()
 
 

@@ -33,12 +33,12 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, anew: bool = Fal
     """
     if not runs:
         return
-    _forget(repo, set(runs))
+    forget(repo, set(runs))
     for name, changes in runs.items():
         options = [option for key, value in changes.items() for option in ("--set-param", f"{key}={value}")]
-        _dvc("exp", "run", "--queue", "--name", name, *options, *(["--force"] if anew else []))
+        dvc("exp", "run", "--queue", "--name", name, *options, *(["--force"] if anew else []))
     try:
-        _dvc("queue", "start", "--jobs", str(jobs))
+        dvc("queue", "start", "--jobs", str(jobs))
         yield from _finished(repo, list(runs))
     except BaseException:
         _stop(repo, set(runs))
@@ -74,17 +74,17 @@ def _states(repo: Repo) -> dict[str, str]:
     return {task["name"]: task["status"] for task in repo.experiments.celery_queue.status()}
 
 
-def _forget(repo: Repo, runs: set[str]) -> None:
+def forget(repo: Repo, runs: set[str]) -> None:
     """Remove what an earlier call left under these names: tasks and experiments."""
     states = _states(repo)
     if running := {name for name in runs if states.get(name) == "Running"}:
         if repo.experiments.celery_queue.worker_status():
             raise InputError(f"{', '.join(sorted(running))} is under way already; dvc queue status shows the queue")
-        _dvc("queue", "kill", "--force", *running)  # the machine went down meanwhile
+        dvc("queue", "kill", "--force", *running)  # the machine went down meanwhile
     if tasks := runs & set(states):
-        _dvc("queue", "remove", *tasks)
+        dvc("queue", "remove", *tasks)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
-        _dvc("exp", "remove", *kept)
+        dvc("exp", "remove", *kept)
 
 
 def _stop(repo: Repo, runs: set[str]) -> None:
@@ -97,12 +97,12 @@ def _stop(repo: Repo, runs: set[str]) -> None:
     for entry in list(queue.iter_active()):
         with suppress(ProcessLookupError):
             queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
-    _dvc("queue", "stop", "--kill")
+    dvc("queue", "stop", "--kill")
     if left := {name for name, state in _states(repo).items() if name in runs and state != "Success"}:
-        _dvc("queue", "remove", *left)
+        dvc("queue", "remove", *left)
 
 
-def _dvc(*arguments: str) -> None:
+def dvc(*arguments: str) -> None:
     command = [sys.executable, "-m", "dvc", *arguments]
     if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
         raise InputError(f"dvc {' '.join(arguments)} failed")  # and has said why

@@ -19,8 +19,9 @@ from dvc.repo import Repo
 from classifier import artifacts, cli
 from classifier.cli import PARAMS, InputError
 from classifier.params import load_params, load_yaml
-from experiments import queue
+from experiments import queue, runner
 from experiments.queue import Changes
+from experiments.runner import Runner
 from review.repository import opened
 from review.revisions import SEEDS, recipe, seed_rows
 
@@ -30,20 +31,20 @@ MODEL = "models/model.keras"
 def main() -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
     parser.add_argument("--count", type=int, default=5, metavar="N", help="seeds 1 to N; default 5")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time; default 1")
+    runner.add_options(parser)
     options = parser.parse_args()
     if options.count < 2:
         raise InputError("a spread needs two seeds at least: --count 2")
     load_params()  # to stop now where the first run would
     name = recipe(load_yaml(PARAMS))
     with opened() as repo:
-        for _ in train(repo, {name: {}}, options.count, options.jobs):
+        for _ in train(repo, {name: {}}, options.count, runner.chosen(options)):
             pass
     print(with_spread(runs(name)).round(4).to_string(index=False))
     print(f"{path(name)}: commit it; reviews of these params use it")
 
 
-def train(repo: Repo, recipes: dict[str, Changes], count: int, jobs: int) -> Iterator[str]:
+def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) -> Iterator[str]:
     """Train every recipe with those of the seeds 1 to `count` that its table lacks; yields it after each run.
 
     recipes: the changed params, by the recipe's name.
@@ -55,7 +56,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, jobs: int) -> Ite
         if seed not in set(runs(name)["seed"])
     }
     changes = {run: recipes[name] | {"train.seed": seed} for run, (name, seed) in missing.items()}
-    for run in queue.run(repo, changes, jobs):
+    for run in run_all(repo, changes):
         name, seed = missing[run]
         rows = [runs(name), pd.DataFrame([{"seed": seed, **reached(repo, run)}])]
         artifacts.write_csv(path(name), with_spread(pd.concat([row for row in rows if len(row)]).sort_values("seed")))

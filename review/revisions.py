@@ -36,8 +36,6 @@ NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
 PREPARED = "data/prepared"
 TEST_SPLIT = "data/prepared/test"
 
-# The JSON files that train and evaluate write
-COST = TypeAdapter(dict[str, int | FiniteFloat | str])
 SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 
 
@@ -175,7 +173,7 @@ def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> 
         recipe=recipe(params),
         classes=classes,
         lock=yaml.load(folder / "dvc.lock")["stages"],
-        cost=COST.validate_json((folder / "metrics/train.json").read_bytes()),
+        cost=results.read_cost(folder / "metrics/train.json"),
         scores=_scores(folder / "metrics/evaluate.json"),
         predictions=predictions,
         history=results.read_history(folder / "plots/history.csv"),

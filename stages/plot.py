@@ -1,6 +1,7 @@
 """Draw the pictures of the trained model's results from what train and evaluate wrote.
 
-Puts the learning curves where git keeps them, too, for DVC's own plots.
+Puts the learning curves and the training's metrics where git keeps them, too: what train leaves is in the cache alone,
+since DVC shares no finished run of a stage that writes to git.
 """
 
 from pathlib import Path
@@ -11,17 +12,20 @@ from classifier.params import load_params
 
 def plot(
     history: Path,
+    cost: Path,
     per_class: Path,
     confusion_train: Path,
     confusion_test: Path,
     predictions: Path,
     mistakes: Path,
     curves: Path,
+    metrics: Path,
     pictures: Path,
 ) -> None:
     params = load_params()
     name, names = params.dataset.name, params.dataset.classes
     learning_curves = results.read_history(history)
+    training_cost = results.read_cost(cost)
     test_scores = results.read_per_class(per_class, names).query("split == 'test'")
     predicted = results.read_predictions(predictions, names)
     wrong = scores.mistakes(predicted).sort_values("confidence", ascending=False, kind="stable")
@@ -38,6 +42,7 @@ def plot(
         "mistakes": figures.gallery(images, captions, f"{name}: the most confident mistakes on the test set"),
     }
     artifacts.write_csv(curves, learning_curves)
+    artifacts.write_json(metrics, training_cost)
     with artifacts.replacing(pictures) as folder:
         folder.mkdir()
         for title, figure in drawn.items():

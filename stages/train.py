@@ -10,7 +10,7 @@ from classifier import artifacts, cli, dataset, runtime
 from classifier.params import load_params
 
 
-def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
+def train(prepared: Path, model: Path, history: Path, cost: Path) -> None:
     params = load_params()
     classes = len(params.dataset.classes)
     training_split, validation_split = dataset.load_splits(prepared, ("train", "validation"), classes).values()
@@ -38,7 +38,7 @@ def train(prepared: Path, model: Path, history: Path, metrics: Path) -> None:
     artifacts.write_model(model, network)
     artifacts.write_csv(history, curves)
     artifacts.write_json(
-        metrics,
+        cost,
         {
             "parameters": network.count_params(),
             "multiply_adds": models.multiply_adds(network),

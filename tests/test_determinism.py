@@ -16,7 +16,7 @@ def prepared(new_project: Callable[[], Project]) -> Project:
     return project
 
 
-TRAIN = "python -m stages.train --prepared data/prepared --model {0}.keras --metrics {0}.json --history {0}.csv"
+TRAIN = "python -m stages.train --prepared data/prepared --model {0}.keras --cost {0}.json --history {0}.csv"
 
 
 def train(project: Project, name: str, *prefix: str) -> dict[str, str]:

@@ -28,9 +28,9 @@ EVALUATE = "python -m stages.evaluate " + " ".join(
 PLOT = "python -m stages.plot " + " ".join(
     f"--{name} {path}"
     for name, path in {
-        "history": "history.csv", "per_class": "per_class.csv", "confusion_train": "train.csv",
+        "history": "history.csv", "cost": "cost.json", "per_class": "per_class.csv", "confusion_train": "train.csv",
         "confusion_test": "test.csv", "predictions": "predictions.csv", "mistakes": "mistakes.npy",
-        "curves": "curves.csv", "pictures": "pictures",
+        "curves": "curves.csv", "metrics": "metrics.json", "pictures": "pictures",
     }.items()
 )  # fmt: skip
 

@@ -78,8 +78,28 @@ def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
             results.read_mistakes(tmp_path / "mistakes.npy", predictions)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "Invalid JSON"),
+        ("[1]", "should be an object"),
+        ('{"epochs": null}', "epochs"),
+        ('{"loss": NaN}', "loss"),
+        ("\x00", "Invalid JSON"),
+    ],
+)
+def test_another_cost_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "cost.json"
+    artifacts.write_json(path, {"epochs": 25, "loss": 1.0, "arithmetic": "0a"})
+    assert results.read_cost(path) == {"epochs": 25, "loss": 1.0, "arithmetic": "0a"}
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"cost\.json: .*{message}[^\n]*; dvc repro makes it anew"):
+        results.read_cost(path)
+
+
 def test_the_committed_results_are_read() -> None:
     names = list(artifacts.read_csv(ROOT / "metrics/per_class.csv", results.PER_CLASS)["class"].unique())
     predictions = results.read_predictions(ROOT / "metrics/predictions.csv", names)
     assert len(results.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0
     assert len(results.read_history(ROOT / "plots/history.csv")) > 0
+    assert results.read_cost(ROOT / "metrics/train.json")["epochs"] == 25

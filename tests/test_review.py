@@ -307,7 +307,7 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
     [
         ("params.yaml", "epochs: 25", "epochs: 24", ["train: param train modified"]),
         ("classifier/models.py", '"""', '"""\n', ["train: classifier/models.py modified"]),
-        ("metrics/train.json", "34826", "34827", ["train: metrics/train.json modified"]),
+        ("metrics/train.json", "34826", "34827", ["plot: metrics/train.json modified"]),
         ("dvc.yaml", "--raw data/raw --prepared", "--prepared", ["prepare: its command changed"]),
     ],
 )

@@ -46,3 +46,9 @@ def test_the_makefile_has_what_the_workflows_call() -> None:
     assert targets == ["review", "stale"]
     for target in targets:
         assert f"\n{target}: " in makefile
+
+
+def test_the_audit_reads_every_lock() -> None:
+    steps = [step for job in WORKFLOWS["audit"]["jobs"].values() for step in job["steps"]]
+    (inputs,) = [step["with"]["inputs"].split() for step in steps if "inputs" in step.get("with", {})]
+    assert inputs == ["requirements.txt", *sorted(f"requirements/{path.name}" for path in ROOT.glob("requirements/*"))]

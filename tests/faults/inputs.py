@@ -112,6 +112,7 @@ def read_model() -> None:
 def read_results() -> None:
     names = load_params().dataset.classes
     results.read_history(Path("models/history.csv"))
+    results.read_cost(Path("models/cost.json"))
     results.read_per_class(Path("metrics/per_class.csv"), names)
     results.read_confusion(Path("plots/confusion_test.csv"), names)
     results.read_mistakes(Path("plots/mistakes.npy"), results.read_predictions(Path("metrics/predictions.csv"), names))
@@ -132,6 +133,7 @@ KINDS = {
     "an IDX file": Kind("data/raw/*", read_raw, edited, EDITS),
     "a prepared array": Kind("data/prepared/*/*.npy", read_prepared, edited, EDITS),
     "a table of results": Kind("*/*[st].csv", read_results, edited, EDITS),
+    "the training's cost": Kind("models/*.json", read_results, edited, EDITS),
     "the images of mistakes": Kind("plots/*.npy", read_results, edited, EDITS),
     "the model file": Kind("models/*.keras", read_model, edited, EDITS),
     "a member of the model file": Kind("models/*.keras", read_model, edited_inside, EDITS),
