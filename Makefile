@@ -50,7 +50,7 @@ test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	pytest
 
 test-slow: $(foreach extra,ray s3 ssh webdav,$(VENV)/extra-$(extra))  ## Run the slow tests: reproduce the committed results, walk through the README
-	pytest -m slow -n 0 -s
+	pytest -m slow -rP
 
 faults: $(VENV)/installed  ## Kill, break, fill and lie, and tell how the pipeline took it
 	python -m tests.faults

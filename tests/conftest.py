@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 from tests import idx
 
 ROOT = Path(__file__).parents[1]
-LONGEST = ("test_pipeline.py", "test_determinism.py", "test_failures.py")
+LONGEST = (
+    "test_faults.py", "test_verify.py", "test_experiments.py", "test_walk.py", "test_cluster.py",
+    "test_determinism.py", "test_pipeline.py", "test_failures.py",
+)  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
 

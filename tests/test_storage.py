@@ -66,6 +66,7 @@ def s3(folder: Path) -> Iterator[Storage]:
 
 @contextmanager
 def webdav(folder: Path) -> Iterator[Storage]:
+    (folder / "fashion").mkdir()  # DVC's run cache does not make it
     port = free_port()
     command = ("rclone", "serve", "webdav", "--addr", f"127.0.0.1:{port}", "--user", "team", "--pass", SECRET)
     with served(*command, str(folder), port=port):
