@@ -26,7 +26,7 @@ def fastest() -> Runtime:
         cpu_isa="native",
         threads=0,
         precision="mixed_bfloat16" if bfloat16 else "float32",
-        mirrored=False,
+        distributed=False,
     )
 
 

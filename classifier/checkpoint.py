@@ -42,7 +42,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         try:
             with np.load(self.path, allow_pickle=False) as kept:
                 if str(kept["identity"]) != self.identity:
-                    print(f"{self.path} belongs to other code, params or data, or to another kind of CPU: not used")
+                    print(f"{self.path} belongs to other code, params or data, or to other hardware: not used")
                     return []
                 curves = kept["curves"].tolist()
                 state = [kept[f"variable{number}"] for number in range(len(variables))]
@@ -68,7 +68,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
 
 
 def identity(settings: list[BaseModel], splits: list[Split]) -> str:
-    """A hash of all that decides on a training's bits: its params, images and labels, code, libraries, and the CPU.
+    """A hash of all that decides on a training's bits: its params, images and labels, code, libraries, CPU and devices.
 
     The code is that of this project's modules which are loaded by now.
     """
@@ -78,7 +78,8 @@ def identity(settings: list[BaseModel], splits: list[Split]) -> str:
             digest.update(np.ascontiguousarray(array).data)
     for content in cli.code().values():
         digest.update(content)
-    digest.update(f"{tf.__version__} {keras.version()} {np.__version__} {runtime.arithmetic()}".encode())
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    digest.update(f"{tf.__version__} {keras.version()} {np.__version__} {runtime.arithmetic()} {devices}".encode())
     return digest.hexdigest()
 
 

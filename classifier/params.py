@@ -96,7 +96,7 @@ class Runtime(Section):
     cpu_isa: Literal["AVX2", "native"]
     threads: Annotated[int, Field(ge=0, le=256)]
     precision: Literal["float32", "mixed_bfloat16"]
-    mirrored: bool
+    distributed: bool
 
 
 class Params(Section):

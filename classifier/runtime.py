@@ -50,7 +50,7 @@ def strategy(settings: Runtime) -> "tf.distribute.Strategy":
     """
     import tensorflow as tf
 
-    if not settings.mirrored:
+    if not settings.distributed:
         return tf.distribute.get_strategy()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])

@@ -21,17 +21,15 @@ def train(prepared: Path, model: Path, history: Path, cost: Path) -> None:
     from classifier import checkpoint, models, training
 
     keras.utils.set_random_seed(params.train.seed)
-    strategy = runtime.strategy(params.runtime)
-    with strategy.scope():
+    with runtime.strategy(params.runtime).scope() as strategy:
         network = models.build(params.model, training_split.images.shape[1:], classes)
-    print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images an epoch")
-    if (devices := strategy.num_replicas_in_sync) > 1:
-        print(f"{devices} devices share each batch of {params.train.batch_size}")
-    identity = checkpoint.identity(
-        [params.model, params.train, params.augment, params.runtime], [training_split, validation_split]
-    )
-    progress = checkpoint.Checkpoint(model.with_name(f".{model.name}.checkpoint"), identity)
-    with strategy.scope():
+        print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images an epoch")
+        if params.runtime.distributed:
+            print(f"each batch is shared by {strategy.num_replicas_in_sync} devices")
+        identity = checkpoint.identity(
+            [params.model, params.train, params.augment, params.runtime], [training_split, validation_split]
+        )
+        progress = checkpoint.Checkpoint(model.with_name(f".{model.name}.checkpoint"), identity)
         curves = training.fit(network, training_split, validation_split, params.train, params.augment, progress)
     best = curves.sort_values("val_loss", kind="stable").iloc[0]
 

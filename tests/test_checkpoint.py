@@ -98,10 +98,7 @@ def test_what_belongs_to_another_training_or_is_broken_is_told_and_not_used(
     whole = path.read_bytes()
     capsys.readouterr()
     assert Checkpoint(path, "other").restore(model) == []
-    assert (
-        capsys.readouterr().out
-        == f"{path} belongs to other code, params or data, or to another kind of CPU: not used\n"
-    )
+    assert capsys.readouterr().out == f"{path} belongs to other code, params or data, or to other hardware: not used\n"
     for content in (
         b"",
         b"PK",

@@ -17,10 +17,10 @@ from classifier import params, runtime
 from classifier.dataset import Split
 from tests import idx
 
-mirrored, architecture, path = sys.argv[1] == "mirrored", sys.argv[2], Path(sys.argv[3])
+distributed, architecture, path = sys.argv[1] == "distributed", sys.argv[2], Path(sys.argv[3])
 batch_size, *epochs = map(int, sys.argv[4:])
 all_params = params.load_params()
-settings = all_params.runtime.model_copy(update={"mirrored": mirrored})
+settings = all_params.runtime.model_copy(update={"distributed": distributed})
 runtime.start(settings)
 import keras, tensorflow as tf
 two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -53,7 +53,7 @@ def fitted(*arguments: object) -> tuple[int, dict[str, list[float]]]:
 def test_two_devices_train_the_same_curves_as_one(tmp_path: Path) -> None:
     devices, alone = fitted("alone", "cnn", tmp_path / "alone", 66, 4)
     assert devices == 1
-    devices, shared = fitted("mirrored", "cnn", tmp_path / "shared", 66, 2, 4)
+    devices, shared = fitted("distributed", "cnn", tmp_path / "shared", 66, 2, 4)
     assert devices == 2
     assert alone["epoch"] == shared["epoch"] == [1, 2, 3, 4]
     assert alone["loss"][-1] < 0.9 * alone["loss"][0]
@@ -63,5 +63,5 @@ def test_two_devices_train_the_same_curves_as_one(tmp_path: Path) -> None:
 
 def test_two_devices_normalise_over_the_whole_batch(tmp_path: Path) -> None:
     _, alone = fitted("alone", "resnet", tmp_path / "alone", 330, 1)
-    _, shared = fitted("mirrored", "resnet", tmp_path / "shared", 330, 1)
+    _, shared = fitted("distributed", "resnet", tmp_path / "shared", 330, 1)
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-4)

@@ -14,7 +14,7 @@ from classifier import runtime
 from classifier.params import Runtime
 
 settings = {"op_determinism": True, "onednn": True, "cpu_isa": "AVX2", "threads": 3, "precision": "mixed_bfloat16"}
-runtime.start(Runtime(**settings, mirrored=False))
+runtime.start(Runtime(**settings, distributed=False))
 import keras, tensorflow as tf
 from tensorflow.python.framework import config
 
