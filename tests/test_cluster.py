@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -36,10 +37,12 @@ def project(new_project: Callable[[], Project], tmp_path_factory: pytest.TempPat
     (project.folder / "experiments.yaml").write_text(EXPERIMENTS)
     project.dvc("repro")
     project.run("make", "remote", f"URL={shared / 'storage'}")
+    project.dvc("push", "--run-cache")
     project.git("init", "-q", "--bare", str(shared / "origin"))
     project.git("remote", "add", "origin", str(shared / "origin"))
     project.git("add", ".")
     project.git("commit", "-qm", "results")
+    project.git("push", "-q", "-u", "origin", "main")
     return project
 
 
@@ -61,8 +64,9 @@ def test_what_a_cluster_cannot_reach_is_told_before_any_run(project: Project) ->
         return result.stderr
 
     seeds = ("experiments.seeds", "--count", "2", "--cluster", "127.0.0.1:1")
+    project.git("commit", "-q", "--allow-empty", "-m", "not pushed yet")
     assert "is not on origin, from which a cluster's nodes clone; git push it" in told(*seeds)
-    project.git("push", "-q", "-u", "origin", "main")
+    project.git("reset", "-q", "--hard", "HEAD~1")
     project.change(train__epochs=3)
     assert "are not committed; a cluster's nodes would not see them" in told(*seeds)
     project.git("checkout", "-q", "params.yaml")
@@ -71,8 +75,6 @@ def test_what_a_cluster_cannot_reach_is_told_before_any_run(project: Project) ->
 
 
 def test_six_runs_arrive_once_each_though_a_node_dies(project: Project, cluster: Any) -> None:
-    project.git("push", "-q", "-u", "origin", "main")
-    project.dvc("push", "--run-cache")
     doomed, _ = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
     with subprocess.Popen(
         ["make", "experiments", f"CLUSTER={cluster.address}"], cwd=project.folder,
@@ -116,6 +118,24 @@ def test_a_sweep_runs_there_and_one_that_fails_does_not_end_the_others(project: 
     assert "params.yaml: train.learning_rate: should be greater than 0, not -1" in result.stderr + result.stdout
     ref = project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/train.learning_rate-0.0005-train.epochs-1")
     assert json.loads(project.git("show", f"{ref}:metrics/train.json"))["epochs"] == 1
+
+
+def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, cluster: Any) -> None:
+    def trainings() -> list[psutil.Process]:
+        return [each for node in cluster.list_all_nodes() for each in trainings_below(raylet(node))]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.sweep", "train.epochs=10000", "--cluster", cluster.address],
+        cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
+    ) as run:  # fmt: skip
+        until(lambda: len(trainings()) == 1)
+        (training,) = trainings()
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 130, errors
+    assert "experiments.sweep: interrupted" in errors
+    until(lambda: not training.is_running())
 
 
 def raylet(node: Any) -> psutil.Process:
