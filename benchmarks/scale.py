@@ -37,11 +37,15 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 KILOBYTE = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
 
 STAGES = {
+    "fetch": "--raw raw",
     "prepare": "--raw raw --prepared prepared",
     "train": "--prepared prepared --model model.keras --history history.csv --cost cost.json",
     "evaluate": "--prepared prepared --model model.keras --metrics evaluate.json --per_class per_class.csv "
     "--predictions predictions.csv --confused_pairs pairs.csv --confusion_train train.csv --confusion_test test.csv "
     "--mistakes mistakes.npy",
+    "plot": "--history history.csv --cost cost.json --per_class per_class.csv --confusion_train train.csv "
+    "--confusion_test test.csv --predictions predictions.csv --mistakes mistakes.npy --curves curves.csv "
+    "--metrics metrics.json --pictures pictures",
 }
 
 
@@ -67,19 +71,19 @@ def measured(folder: Path, factor: float) -> list[Usage]:
 
 
 def write_repeated(folder: Path, factor: float) -> None:
-    """The dataset's files with their items repeated, and a params.yaml that knows them.
+    """The dataset's files with their items repeated, as a source for fetch, and a params.yaml that knows them.
 
     It trains for one epoch; on a part of the dataset, for as many as make about as many steps.
     """
     content = YAML(typ="safe").load(ROOT / "params.yaml")
     content["train"]["epochs"] = max(1, round(1 / factor))
-    (folder / "raw").mkdir()
+    (folder / "source").mkdir()
     for role, file in load_params(ROOT / "params.yaml").dataset.files:
         items = dataset.read_idx(RAW / file.name, 3 if role.endswith("images") else 1, file.sha256)
         repeated = np.resize(items, (round(len(items) * factor), *items.shape[1:]))
         magic = (RAW / file.name).read_bytes()[:4]
         idx = magic + np.array(repeated.shape, ">u4").tobytes() + repeated.tobytes()
-        (folder / "raw" / file.name).write_bytes(idx)
+        (folder / "source" / file.name).write_bytes(idx)
         content["dataset"]["files"][role]["sha256"] = hashlib.sha256(idx).hexdigest()
     YAML(typ="safe").dump(content, folder / "params.yaml")
 
@@ -89,7 +93,8 @@ def run(folder: Path, stage: str, options: str) -> tuple[float, float]:
     begin = time.perf_counter()
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, sys.executable, "-m", f"stages.{stage}", *options.split()],
-        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT), "DATASET_SOURCES": "source"},
+        capture_output=True, text=True,
     )  # fmt: skip
     if result.returncode:
         sys.exit(result.stderr)

@@ -32,7 +32,7 @@ def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpu
     if not runs:
         return
     jobs = _jobs(repo, runs)
-    ray = _connected(address)
+    ray = connected(address)
     try:
         task = ray.remote(worker.do).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
         names = {task.remote(job): name for name, job in jobs.items()}
@@ -58,8 +58,12 @@ def _jobs(repo: Repo, runs: dict[str, Changes]) -> dict[str, worker.Job]:
     return {name: worker.Job(name, changes, commit, url, dvc_config) for name, changes in runs.items()}
 
 
-def _connected(address: str) -> Any:
-    """Ray, with a connection to the cluster."""
+def connected(address: str) -> Any:
+    """Ray, with a connection to the cluster.
+
+    Raises:
+        InputError: Ray is not installed, or there is no cluster at that address.
+    """
     try:
         import ray
     except ImportError:

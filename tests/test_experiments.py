@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from classifier.cli import InputError
-from experiments import plan, seeds, table
+from experiments import cluster, plan, seeds, sweep, table
 from experiments.cost import Cost
 from review.revisions import recipe
 from tests.conftest import ROOT, Project
@@ -70,6 +70,26 @@ def test_a_recipe_is_all_that_scores_depend_on_but_the_seed() -> None:
     assert named(train={"epochs": 4}) != base
     assert named(augment={"flip": False, "shift": 0}) == base, "new params that are off"
     assert named(augment={"flip": True, "shift": 0}) != base
+
+
+def test_a_sweep_is_every_combination() -> None:
+    runs = sweep.combinations(["train.learning_rate=choice(0.0005,0.002)", "model.dropout=choice(0.25,0.5)"])
+    assert list(runs)[:2] == [
+        "train.learning_rate-0.0005-model.dropout-0.25",
+        "train.learning_rate-0.0005-model.dropout-0.5",
+    ]
+    assert list(runs.values())[2:] == [
+        {"train.learning_rate": "0.002", "model.dropout": "0.25"},
+        {"train.learning_rate": "0.002", "model.dropout": "0.5"},
+    ]
+    with pytest.raises(InputError, match=r"train\.seed.* missing EQUAL"):
+        sweep.combinations(["train.seed"])
+
+
+def test_a_cluster_without_ray_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match="Ray is not installed; make extra-ray installs it"):
+        cluster.connected("auto")
 
 
 def test_the_table_goes_between_the_readmes_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
