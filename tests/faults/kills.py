@@ -72,7 +72,7 @@ def killed(project: Project, stage: str, moment: float) -> bool:
 def gone_on(project: Project) -> "tuple[str, subprocess.CompletedProcess[str]]":
     """The next `dvc repro`, and what the README's remedy was if DVC was killed while it wrote a file of its own."""
     again = project.run("dvc", "repro", check=False)
-    if "RWLock-file" in again.stderr:
+    if "Unable to read RWLock-file" in again.stderr:
         return ", by make repro: DVC's rwlock was broken", project.run("make", "repro", check=False)
     if re.search(r"'\./dvc\.lock' (validation failed|is invalid)", again.stderr):
         (project.folder / "dvc.lock").unlink()  # there is none in git yet
