@@ -115,7 +115,7 @@ def table(used: list[Usage]) -> pd.DataFrame:
             "arrays MB": rows["arrays"].round(),
             "peak MB": rows["peak"].round(),
             "own MB": (rows["peak of the small run"] - rows["arrays of the small run"]).round(),
-            "memory/arrays": (more["peak"] / more["arrays"]).round(2),
+            "memory/arrays": (more["peak"] / more["arrays"]).round(2) + 0.0,  # no -0
         }
     ).sort_values(["stage", "images"])
 
