@@ -40,10 +40,8 @@ def do(job: Job) -> Done:
             project = Path(temporary) / "project"
             _call("git", "clone", "--quiet", job.url, str(project), folder=Path(temporary))
             _call("git", "checkout", "--quiet", job.commit, folder=project)
-            if (
-                job.name
-                not in _dvc("exp", "list", "origin", "--rev", job.commit, "--name-only", folder=project).split()
-            ):
+            pushed = _dvc("exp", "list", "origin", "--rev", job.commit, "--name-only", folder=project)
+            if job.name not in pushed.split():
                 _train(job, project)
     except subprocess.CalledProcessError as error:
         return Done(socket.gethostname(), f"{' '.join(error.cmd)}: {error.output[-500:].strip()}")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +65,14 @@ class Project:
         files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
         kept = (file for file in files if file.parts[0] not in (".git", ".dvc") and "__pycache__" not in file.parts)
         return {str(file): hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in kept}
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for a condition, which must come true in that time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, until
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +80,7 @@ def test_six_runs_arrive_once_each_though_a_node_dies(project: Project, cluster:
         ["make", "experiments", f"CLUSTER={cluster.address}"], cwd=project.folder,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as run:  # fmt: skip
-        until(lambda: bool(trainings_below(raylet(doomed))))
+        until(lambda: bool(trainings_below(raylet(doomed))), seconds=300)
         kill(raylet(doomed))
         cluster.remove_node(doomed, allow_graceful=False)
         cluster.add_node(num_cpus=1)
@@ -129,13 +129,13 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
         cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
     ) as run:  # fmt: skip
-        until(lambda: len(trainings()) == 1)
+        until(lambda: len(trainings()) == 1, seconds=300)
         (training,) = trainings()
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=120)
     assert run.returncode == 130, errors
     assert "experiments.sweep: interrupted" in errors
-    until(lambda: not training.is_running())
+    until(lambda: not training.is_running(), seconds=300)
 
 
 def raylet(node: Any) -> psutil.Process:
@@ -154,10 +154,3 @@ def kill(process: psutil.Process) -> None:
     for each in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
             each.kill()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from classifier.cli import InputError
 from experiments import cluster, plan, seeds, sweep, table
 from experiments.cost import Cost
 from review.revisions import recipe
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, Project, until
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  mirrored: {augment: {flip: true}}\nreferences: []\n"
 
@@ -208,13 +207,6 @@ def trainings(project: Project) -> int:
         inside = str(process.info["cwd"]).startswith(str(project.folder))
         count += inside and "stages.train" in (process.info["cmdline"] or [])
     return count
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def recipe_of(project: Project) -> str:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,9 +118,8 @@ def author(new_project: Callable[[], Project]) -> Project:
 def test_a_colleague_gets_everything_and_trains_nothing(
     author: Project, tmp_path: Path, server: Callable[[Path], AbstractContextManager[Storage]]
 ) -> None:
-    with ExitStack() as stack:
-        (tmp_path / "served").mkdir()
-        storage: Storage = stack.enter_context(server(tmp_path / "served"))
+    (tmp_path / "served").mkdir()
+    with server(tmp_path / "served") as storage:
         (author.folder / ".dvc/config.local").unlink(missing_ok=True)  # of the storage before
         author.run("make", "remote", f"URL={storage.url}")
         for key, value in storage.settings.items():
