@@ -6,6 +6,7 @@ model.architecture in params.yaml chooses it.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -26,6 +27,11 @@ def cnn(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasT
     x = layers.Flatten()(x)
     x = layers.Dropout(dropout)(x)
     return layers.Dense(classes, activation="softmax", dtype="float32")(x)
+
+
+def standardized_cnn(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
+    """The same on images with mean 0 and standard deviation 1, from which it learns faster: as many weights."""
+    return cnn(_normalization(center=False, scale=False, dtype="float32")(images), classes, dropout)
 
 
 def resnet(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
@@ -54,9 +60,12 @@ def _residual(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def _convolution(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)  # the normalisation has a bias
-    # over the whole batch, where several devices share it
-    x = layers.BatchNormalization(momentum=0.9, synchronized=tf.distribute.has_strategy())(x)
-    return layers.ReLU()(x)
+    return layers.ReLU()(_normalization()(x))
+
+
+def _normalization(**options: Any) -> layers.BatchNormalization:
+    """Over the whole batch, where several devices share it."""
+    return layers.BatchNormalization(momentum=0.9, synchronized=tf.distribute.has_strategy(), **options)
 
 
 def multiply_adds(model: keras.Model) -> int:

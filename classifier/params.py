@@ -59,7 +59,7 @@ class Prepare(Section):
 
 
 class Model(Section):
-    architecture: Literal["cnn", "resnet"]  # functions of classifier.models
+    architecture: Literal["cnn", "standardized_cnn", "resnet"]  # functions of classifier.models
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 

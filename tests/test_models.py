@@ -41,6 +41,17 @@ def test_the_cnn_is_the_groups(cnn: keras.Model) -> None:
     assert (dense.units, dense.activation.__name__, cnn.layers[7].rate) == (10, "softmax", 0.5)
 
 
+def test_the_standardized_cnn_is_the_cnn_on_images_of_mean_0_and_deviation_1(cnn: keras.Model) -> None:
+    model = models.build(PARAMS.model.model_copy(update={"architecture": "standardized_cnn"}), (28, 28), 10)
+    assert [weight.shape for weight in model.trainable_weights] == [weight.shape for weight in cnn.trainable_weights]
+    standardize = keras.Model(model.input, model.layers[2].output)
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1), np.uint8)
+    for _ in range(100):
+        while_training = np.asarray(standardize(pixels, training=True))
+    for images in (while_training, standardize.predict(pixels, verbose=0)):
+        np.testing.assert_allclose((images.mean(), images.std()), (0, 1), atol=0.01)
+
+
 def test_the_residual_network_is_within_300_000_parameters_and_adds_what_went_in() -> None:
     resnet = models.build(PARAMS.model.model_copy(update={"architecture": "resnet"}), (28, 28), 10)
     assert resnet.count_params() <= 300_000

@@ -36,7 +36,7 @@ def test_the_committed_params_are_the_groups_recipe() -> None:
         ("train.learning_rate", -0.1, "greater than 0, not -0.1"),
         ("train.optimizer", "adamm", "'adam' or 'sgd', not 'adamm'"),
         ("model.dropout", 1.0, "less than 1, not 1.0"),
-        ("model.architecture", "cnm", "'cnn' or 'resnet', not 'cnm'"),
+        ("model.architecture", "cnm", "'cnn', 'standardized_cnn' or 'resnet', not 'cnm'"),
         ("prepare.validation_fraction", 0, "greater than 0, not 0"),
         ("runtime.op_determinism", "yes", "valid boolean, not 'yes'"),
         ("dataset.files.test_labels.sha256", "abc", "should match pattern"),
