@@ -36,17 +36,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 KILOBYTE = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
 
-STAGES = {
-    "fetch": "--raw raw",
-    "prepare": "--raw raw --prepared prepared",
-    "train": "--prepared prepared --model model.keras --history history.csv --cost cost.json",
-    "evaluate": "--prepared prepared --model model.keras --metrics evaluate.json --per_class per_class.csv "
-    "--predictions predictions.csv --confused_pairs pairs.csv --confusion_train train.csv --confusion_test test.csv "
-    "--mistakes mistakes.npy",
-    "plot": "--history history.csv --cost cost.json --per_class per_class.csv --confusion_train train.csv "
-    "--confusion_test test.csv --predictions predictions.csv --mistakes mistakes.npy --curves curves.csv "
-    "--metrics metrics.json --pictures pictures",
-}
+COMMANDS = {name: stage["cmd"] for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()}
 
 
 class Usage(NamedTuple):
@@ -63,9 +53,9 @@ class Usage(NamedTuple):
 def measured(folder: Path, factor: float) -> list[Usage]:
     """Run the stages on a dataset `factor` times as large as that of data/raw, in an empty folder."""
     write_repeated(folder, factor)
-    used = {stage: run(folder, stage, options) for stage, options in STAGES.items()}
-    arrays = [path.stat() for path in folder.glob("prepared/*/*.npy")]
-    images = sum(len(np.load(path, mmap_mode="r")) for path in folder.glob("prepared/*/labels.npy"))
+    used = {stage: run(folder, command) for stage, command in COMMANDS.items()}
+    arrays = [path.stat() for path in folder.glob("data/prepared/*/*.npy")]
+    images = sum(len(np.load(path, mmap_mode="r")) for path in folder.glob("data/prepared/*/labels.npy"))
     size = sum(array.st_size for array in arrays) / 1e6
     return [Usage(stage, factor, images, size, seconds, peak) for stage, (seconds, peak) in used.items()]
 
@@ -88,11 +78,11 @@ def write_repeated(folder: Path, factor: float) -> None:
     YAML(typ="safe").dump(content, folder / "params.yaml")
 
 
-def run(folder: Path, stage: str, options: str) -> tuple[float, float]:
-    """The seconds that a stage took, and the most MB of memory that its process had."""
+def run(folder: Path, command: str) -> tuple[float, float]:
+    """The seconds that a stage's command took, and the most MB of memory that its process had."""
     begin = time.perf_counter()
     result = subprocess.run(
-        [sys.executable, "-c", MEASURE, sys.executable, "-m", f"stages.{stage}", *options.split()],
+        [sys.executable, "-c", MEASURE, sys.executable, *command.split()[1:]],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT), "DATASET_SOURCES": "source"},
         capture_output=True, text=True,
     )  # fmt: skip
@@ -109,7 +99,7 @@ def table(used: list[Usage]) -> pd.DataFrame:
     more = {key: rows[key] - rows[f"{key} of the small run"] for key in ("arrays", "peak")}
     return pd.DataFrame(
         {
-            "stage": pd.Categorical(rows["stage"], list(STAGES)),
+            "stage": pd.Categorical(rows["stage"], list(COMMANDS)),
             "images": rows["images"],
             "seconds": rows["seconds"].round(1),
             "arrays MB": rows["arrays"].round(),

@@ -21,6 +21,7 @@ LONGEST = (
     "test_determinism.py", "test_pipeline.py", "test_failures.py",
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+COMMANDS = {name: stage["cmd"] for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()}
 RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
 
 
@@ -73,6 +74,15 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def require(program: str | None, package: str) -> str:
+    """The path of a system's program; where it is missing the test is skipped, but in CI, which must have it."""
+    if program:
+        return program
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have {package}")
+    pytest.skip(f"needs {package}: apt-get install {package}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -132,12 +142,9 @@ def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) 
 @pytest.fixture
 def page() -> Iterator[Page]:
     """A page of a real browser without a network."""
-    if not CHROMIUM:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have Chromium")
-        pytest.skip("needs Chromium: apt-get install chromium")
+    chromium = require(CHROMIUM, "chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_context(offline=True).new_page()
         yield page
         browser.close()

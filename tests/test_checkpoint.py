@@ -65,7 +65,11 @@ def batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "changes"),
-    [("cnn", {}), ("cnn", {"optimizer": "sgd", "schedule": "cosine"}), ("resnet", {"schedule": "cosine"})],
+    [
+        ("cnn", {}),
+        pytest.param("cnn", {"optimizer": "sgd", "schedule": "cosine"}, marks=pytest.mark.slow),
+        pytest.param("resnet", {"schedule": "cosine"}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_training_ends_with_the_same_bits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], architecture: str, changes: dict[str, Any]
@@ -73,7 +77,7 @@ def test_a_stopped_training_ends_with_the_same_bits(
     curves, expected = fitted(None, architecture, **changes)
     assert curves is not None
     checkpoint = tmp_path / "checkpoint"
-    for stop, done in ((2, 0), (4, 0), (2, 1), (4, 1), (3, 2)):  # an epoch has 4 batches
+    for stop, done in ((2, 0), (6, 0), (4, 1), (3, 2)):  # an epoch has 4 batches
         assert fitted(Checkpoint(checkpoint, "this"), architecture, stop, **changes)[0] is None
         assert (f"going on after epoch {done}," in capsys.readouterr().out) == (done > 0)
     resumed, found = fitted(Checkpoint(checkpoint, "this"), architecture, **changes)

@@ -11,28 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import COMMANDS, Project
 from tests.test_determinism import TRAIN, hashes, train
-
-PREPARE = "python -m stages.prepare --raw data/raw --prepared data/prepared"
-EVALUATE = "python -m stages.evaluate " + " ".join(
-    f"--{name} {path}"
-    for name, path in {
-        "prepared": "data/prepared", "model": "model.keras", "metrics": "evaluate.json", "per_class": "per_class.csv",
-        "predictions": "predictions.csv", "confused_pairs": "pairs.csv", "confusion_train": "train.csv",
-        "confusion_test": "test.csv", "mistakes": "mistakes.npy",
-    }.items()
-)  # fmt: skip
-
-
-PLOT = "python -m stages.plot " + " ".join(
-    f"--{name} {path}"
-    for name, path in {
-        "history": "history.csv", "cost": "cost.json", "per_class": "per_class.csv", "confusion_train": "train.csv",
-        "confusion_test": "test.csv", "predictions": "predictions.csv", "mistakes": "mistakes.npy",
-        "curves": "curves.csv", "metrics": "metrics.json", "pictures": "pictures",
-    }.items()
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +29,7 @@ def params_as_they_were(project: Project) -> Iterator[None]:
 
 
 def fails(project: Project, command: str) -> str:
-    """Run a stage that must fail in one line and change nothing; return the line."""
+    """Run a stage's command that must fail in one line and change nothing; return the line."""
     before = project.snapshot()
     result = project.stage(command)
     assert result.returncode == 1
@@ -65,14 +45,14 @@ def test_prepare_refuses_broken_files(project: Project, damage: Callable[[bytes]
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     try:
-        assert "t10k-images-idx3-ubyte" in fails(project, PREPARE)
+        assert "t10k-images-idx3-ubyte" in fails(project, COMMANDS["prepare"])
     finally:
         path.write_bytes(whole)
 
 
 def test_prepare_refuses_a_fraction_that_leaves_a_split_empty(project: Project) -> None:
     project.change(prepare__validation_fraction=0.0001)
-    assert "leaves 600 for training and 0 for validation" in fails(project, PREPARE)
+    assert "leaves 600 for training and 0 for validation" in fails(project, COMMANDS["prepare"])
 
 
 def test_train_tells_what_is_missing(project: Project) -> None:
@@ -81,21 +61,25 @@ def test_train_tells_what_is_missing(project: Project) -> None:
 
 
 def test_evaluate_refuses_a_file_that_is_no_model(project: Project) -> None:
-    model = project.folder / "model.keras"
+    model = project.folder / "models/model.keras"
+    model.parent.mkdir(exist_ok=True)
     model.write_bytes(b"PK not really")
-    assert "model.keras is not a whole Keras model" in fails(project, EVALUATE)
+    assert "models/model.keras is not a whole Keras model" in fails(project, COMMANDS["evaluate"])
     model.unlink()
 
 
 def test_plot_refuses_a_table_of_something_else(project: Project) -> None:
-    for name in ("history", "per_class", "train", "test", "predictions"):
-        (project.folder / f"{name}.csv").write_text("epoch,loss\n1,2\n")
+    history = project.folder / "models/history.csv"
+    history.parent.mkdir(exist_ok=True)
+    history.write_text("epoch,loss\n1,2\n")
     assert (
-        "history.csv is not the table that it should be: its columns are not epoch, loss, accuracy, val_loss"
-        in fails(project, PLOT)
+        "models/history.csv is not the table that it should be: its columns are not epoch, loss, accuracy, val_loss"
+        in fails(project, COMMANDS["plot"])
     )
+    history.unlink()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_model(project: Project) -> None:
     before = project.snapshot()
     result = subprocess.run(
@@ -137,6 +121,7 @@ def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(project: Project) -> None
     assert project.snapshot() == before
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bits(project: Project) -> None:
     project.change(train__epochs=5)
     expected = train(project, "whole")
@@ -149,6 +134,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(project: Project) -> None:
     assert not list(project.folder.glob("*.checkpoint"))
 
 
+@pytest.mark.slow
 def test_an_edit_during_a_training_is_told_before_it_is_booked_as_its_params(project: Project) -> None:
     project.change(train__epochs=10_000)
     with started(project, "edited") as run:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import Project, require
 
 pytestmark = pytest.mark.slow
 
@@ -75,10 +75,7 @@ def webdav(folder: Path) -> Iterator[Storage]:
 
 @contextmanager
 def ssh(folder: Path) -> Iterator[Storage]:
-    if not SSHD:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have an SSH server")
-        pytest.skip("needs an SSH server: apt-get install openssh-server")
+    sshd = require(SSHD, "openssh-server")
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it
     for name in ("host", "key"):
@@ -91,7 +88,7 @@ def ssh(folder: Path) -> Iterator[Storage]:
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/key.pub\n"
         f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
     )
-    with served(SSHD, "-D", "-f", str(folder / "config"), port=port):
+    with served(sshd, "-D", "-f", str(folder / "config"), port=port):
         settings = {"user": getpass.getuser(), "port": str(port)}
         login = {"keyfile": str(folder / "key"), "passphrase": SECRET}
         yield Storage(f"ssh://127.0.0.1{folder}/fashion", settings, login)

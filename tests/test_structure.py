@@ -122,14 +122,8 @@ def test_only_evaluate_depends_on_the_test_split() -> None:
     assert not whole
 
 
-@pytest.mark.parametrize("stage", ["fetch", "prepare", "plot"])
-def test_stages_without_a_network_do_not_wake_tensorflow(stage: str) -> None:
-    program = f"import stages.{stage}, sys; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
-
-
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_tensorflow_sleeps_until_the_runtime_is_settled(stage: str) -> None:
+@pytest.mark.parametrize("stage", STAGES)
+def test_tensorflow_sleeps_until_a_stage_has_settled_the_runtime(stage: str) -> None:
     program = f"import stages.{stage}, sys; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
