@@ -115,9 +115,11 @@ def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title
     means, spreads = 100 * table["accuracy"], 100 * table["accuracy_sd"]
     axes.errorbar(compute, means, spreads, fmt="o", color=BLUE, capsize=4, zorder=4)
     for name, x, y in zip(table["name"], compute, means, strict=True):
+        # the name stands above the line of its point, or below it where a slightly better one is near
+        crowded = ((compute / x).between(0.5, 2) & (means - y).between(0, 0.5, inclusive="neither")).any()
         axes.annotate(
-            name, (x, y), xytext=(9, 0), textcoords="offset points", va="center", fontsize=9, zorder=3,
-            bbox={"boxstyle": "round,pad=0.1", "color": "white"},
+            name, (x, y), xytext=(9, -7 if crowded else 4), textcoords="offset points", va="center", fontsize=9,
+            zorder=3, bbox={"boxstyle": "round,pad=0.1", "color": "white"},
         )  # fmt: skip
     for name, accuracy in references.items():
         axes.axhline(100 * accuracy, color="0.5", linestyle="--", linewidth=1, zorder=0)
@@ -128,7 +130,7 @@ def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title
     axes.set(
         title=title, xscale="log", xlabel="training compute, 10¹² floating-point operations", ylabel="test accuracy, %"
     )
-    axes.margins(x=0.2)
+    axes.margins(x=0.25)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())

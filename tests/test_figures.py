@@ -64,6 +64,21 @@ def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
     ]
 
 
+def test_names_of_experiments_close_to_each_other_do_not_overlap() -> None:
+    table = pd.DataFrame(
+        [
+            ("cnn", 0.9, 0.002, 2_000_000, 10**6),
+            ("resnet", 0.943, 0, 10**7, 10**7),
+            ("wide", 0.945, 0, 11 * 10**6, 10**7),
+        ],
+        columns=["name", "accuracy", "accuracy_sd", "multiply_adds", "images_seen"],
+    )
+    figure = figures.accuracy_by_compute(table, {"people": 0.835}, "Compute")
+    figure.draw_without_rendering()
+    _, first, second, _ = (text.get_window_extent() for text in figure.axes[0].texts)
+    assert not first.overlaps(second)
+
+
 def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() -> None:
     table = pd.DataFrame(
         [("small", 0.9, 0.002, 2_000_000, 10**6), ("large", 0.94, 0.001, 20_000_000, 10**6)],
