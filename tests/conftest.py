@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -21,7 +22,8 @@ LONGEST = (
     "test_determinism.py", "test_pipeline.py", "test_failures.py", "test_review.py", "test_checkpoint.py",
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-COMMANDS = {name: stage["cmd"] for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()}
+DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+STAGES: dict[str, Any] = DVC_YAML["stages"]
 RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
 
 

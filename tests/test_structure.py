@@ -13,10 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from review.revisions import recipe, seed_rows
-from tests.conftest import ROOT
+from tests.conftest import DVC_YAML, ROOT, STAGES
 
-DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
-STAGES: dict[str, Any] = DVC_YAML["stages"]
 PACKAGES = ("stages", "classifier", "review", "experiments", "benchmarks", "tests")
 
 
