@@ -1,19 +1,15 @@
-"""This pipeline's training, in the settings of params.yaml or in its fastest ones.
+"""The speed of this pipeline's training, with the runtime settings of params.yaml or with the fastest ones.
 
-Prints the training speed of its last epoch in images per second.
+Prints the training speed in its last epoch, in images per second.
 """
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from classifier import dataset, runtime
 from classifier.params import Params, Runtime, load_params
 
-if TYPE_CHECKING:
-    import keras
-
-EPOCHS = 2  # the first holds TensorFlow's tracing, the second counts
+EPOCHS = 2  # the first includes TensorFlow's tracing, the second counts
 
 
 def fastest() -> Runtime:
@@ -30,26 +26,24 @@ def fastest() -> Runtime:
     )
 
 
-def train_briefly(params: Params, split: dataset.Split) -> tuple["keras.Model", float]:
-    """Train the model of the params for EPOCHS; returns it, and the last epoch's speed in images per second."""
+def images_per_second(params: Params, split: dataset.Split) -> float:
+    """Train the model of the params for EPOCHS; returns the speed of the last epoch."""
     from benchmarks.timer import EpochTimer
     from classifier import models, training
 
     model = models.build(params.model, split.images.shape[1:], len(params.dataset.classes))
-    few = dataset.Split(split.images[:100], split.labels[:100])  # the plain script validates nothing
+    few = dataset.Split(split.images[:100], split.labels[:100])  # the plain script has no validation
     timer = EpochTimer()
-    training.fit(
-        model, split, few, params.train.model_copy(update={"epochs": EPOCHS}), params.augment, callbacks=[timer]
-    )
-    return model, len(split.labels) / timer.seconds[-1]
+    settings = params.train.model_copy(update={"epochs": EPOCHS})
+    training.fit(model, split, few, settings, params.augment, callbacks=[timer])
+    return len(split.labels) / timer.seconds[-1]
 
 
 def main(folder: Path, settings: str) -> None:
     params = load_params()
     split = dataset.load_split(folder, len(params.dataset.classes))
     runtime.start(fastest() if settings == "fastest" else params.runtime)
-    _, images_per_second = train_briefly(params, split)
-    print(images_per_second)
+    print(images_per_second(params, split))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A plain Keras script for the same network and recipe, as one writes it without further thought: the yardstick.
+"""The baseline of the speed comparison: a plain Keras script for the same network and recipe.
 
-Prints the training speed of its last epoch in images per second.
+Prints the training speed in its last epoch, in images per second.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""Time and memory of the stages as the data grows: the dataset once, 4 and 10 times over, one epoch of training.
+"""Time and memory of each stage for 1, 4 and 10 times the dataset and one epoch of training.
 
     python -m benchmarks.scale [FACTOR ...]
 
-A peak of memory has the interpreter's and TensorFlow's own in it, which a run with a fifth of the dataset shows for as
-many steps. What is above that run's is given as a multiple of the prepared arrays that are above that run's.
+The peak memory includes that of the interpreter and of TensorFlow, which is measured with a fifth of the dataset and as
+many training steps. memory/arrays is the additional memory divided by the additional size of the prepared arrays.
 """
 
 import hashlib
@@ -21,14 +21,15 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from classifier import dataset
-from classifier.params import load_params
+from classifier.params import PARAMS, load_params
+from project import paths
 
 ROOT = Path(__file__).parents[1]
-RAW = ROOT / "data/raw"
-SMALL = 0.2  # of the dataset: enough for whole batches
+RAW = ROOT / paths.RAW
+SMALL = 0.2  # of the dataset: enough for full batches
 FACTORS = (1.0, 4.0, 10.0)
 
-# By way of a small process: a peak is at least the memory of the process that it was started from
+# A small process starts the stage: the peak of a process is at least the memory of the process that started it
 MEASURE = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
@@ -40,7 +41,7 @@ COMMANDS = {name: stage["cmd"] for name, stage in YAML(typ="safe").load(ROOT / "
 
 
 class Usage(NamedTuple):
-    """What a stage used on a dataset of so many images, whose prepared arrays have so many MB; peak: MB of memory."""
+    """What a stage used. images: in the dataset. arrays: the size of the prepared arrays, MB. peak: of memory, MB."""
 
     stage: str
     factor: float
@@ -50,7 +51,7 @@ class Usage(NamedTuple):
     peak: float
 
 
-def measured(folder: Path, factor: float) -> list[Usage]:
+def measure(folder: Path, factor: float) -> list[Usage]:
     """Run the stages on a dataset `factor` times as large as that of data/raw, in an empty folder."""
     write_repeated(folder, factor)
     used = {stage: run(folder, command) for stage, command in COMMANDS.items()}
@@ -61,14 +62,14 @@ def measured(folder: Path, factor: float) -> list[Usage]:
 
 
 def write_repeated(folder: Path, factor: float) -> None:
-    """The dataset's files with their items repeated, as a source for fetch, and a params.yaml that knows them.
+    """Write the dataset's files with their items repeated, as a source for fetch, and a params.yaml with their hashes.
 
-    It trains for one epoch; on a part of the dataset, for as many as make about as many steps.
+    The number of epochs is one, or on a part of the dataset as many as make about the same number of steps.
     """
-    content = YAML(typ="safe").load(ROOT / "params.yaml")
+    content = YAML(typ="safe").load(ROOT / PARAMS)
     content["train"]["epochs"] = max(1, round(1 / factor))
     (folder / "source").mkdir()
-    for role, file in load_params(ROOT / "params.yaml").dataset.files:
+    for role, file in load_params(ROOT / PARAMS).dataset.files:
         items = dataset.read_idx(RAW / file.name, 3 if role.endswith("images") else 1, file.sha256)
         repeated = np.resize(items, (round(len(items) * factor), *items.shape[1:]))
         magic = (RAW / file.name).read_bytes()[:4]
@@ -79,7 +80,7 @@ def write_repeated(folder: Path, factor: float) -> None:
 
 
 def run(folder: Path, command: str) -> tuple[float, float]:
-    """The seconds that a stage's command took, and the most MB of memory that its process had."""
+    """Run a stage's command; returns its seconds and its peak memory in MB."""
     begin = time.perf_counter()
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, sys.executable, *command.split()[1:]],
@@ -92,7 +93,7 @@ def run(folder: Path, command: str) -> tuple[float, float]:
 
 
 def table(used: list[Usage]) -> pd.DataFrame:
-    """A row for each stage and factor but SMALL, with the memory beyond the small run's by the arrays beyond its."""
+    """One row per stage and factor but SMALL."""
     every = pd.DataFrame(used)
     small = every[every["factor"] == SMALL]
     rows = every[every["factor"] != SMALL].merge(small, on="stage", suffixes=("", " of the small run"))
@@ -114,7 +115,7 @@ def main(factors: tuple[float, ...]) -> None:
     used: list[Usage] = []
     for factor in tqdm((SMALL, *factors), desc="sizes of the dataset"):
         with tempfile.TemporaryDirectory() as folder:
-            used += measured(Path(folder), factor)
+            used += measure(Path(folder), factor)
     print(table(used).to_string(index=False))
 
 

@@ -1,4 +1,4 @@
-"""How long each epoch takes."""
+"""The time of each epoch."""
 
 import time
 from typing import Any

@@ -1,20 +1,19 @@
 """Compare the speed of training: a plain Keras script, this pipeline, and this pipeline in its fastest settings.
 
-The three take turns on the same data, each in a process of its own, so that a change of the machine's speed meets all
-of them. Each trains two epochs, of which the second counts: the first holds TensorFlow's tracing. Ratios are taken
-within a turn. REPEATS (5 unless given as the first argument) is the number of turns.
+The three take turns on the same data, each in a process of its own, so that a change of the machine's speed affects all
+of them. Each trains for two epochs, of which the second counts, because the first includes TensorFlow's tracing. Ratios
+are taken within a turn. The number of turns is REPEATS, or the first argument.
 """
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 from tqdm import trange
 
 from benchmarks.pipeline import EPOCHS
+from project.paths import TRAINING_SPLIT
 
-TRAINING_SPLIT = Path("data/prepared/train")
 REPEATS = 5
 
 PROGRAMS = {

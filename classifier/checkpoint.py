@@ -1,4 +1,4 @@
-"""Where an interrupted training goes on: its whole state after each epoch, in a file of its own."""
+"""The state of a training after each epoch, in a file from which an interrupted training goes on."""
 
 import hashlib
 import json
@@ -12,40 +12,41 @@ import numpy as np
 import tensorflow as tf
 from pydantic import BaseModel
 
-from classifier import artifacts, cli, runtime
+from classifier import artifacts, runtime
 from classifier.dataset import Split
-from classifier.results import CURVES
+from classifier.provenance import Inputs
+from classifier.tables import CURVES
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Keeps a training's state after each epoch, and gives it back to another run of the same training.
+    """Saves a training's state after each epoch, and restores it in another run of the same training.
 
-    The state is that of the weights, of the optimizer and of dropout, and the curves. The order of the images and
-    their augmentation have none: they depend on the seed and the epoch's number alone.
+    The state consists of the weights, the optimizer's variables, the seeds of dropout and the learning curves. The
+    order of the images and their augmentation have no state: they depend on the seed and the epoch's number alone.
     """
 
     def __init__(self, path: Path, identity: str) -> None:
-        """identity: of everything that decides on the training's bits."""
+        """identity: a hash of everything that determines the training's result; see identity()."""
         super().__init__()
         self.path = path
         self.identity = identity
         self._curves: list[list[float]] = []
 
     def restore(self, model: keras.Model) -> list[list[float]]:
-        """Put a compiled model into the kept state; returns the curves so far: a row of CURVES for each epoch done.
+        """Restore the state of a compiled model; returns the values of tables.CURVES for each epoch done so far.
 
-        What belongs to another training or is broken is not taken, and a line says so.
+        A file that belongs to another training or is broken is not used, and a line on stdout says so.
         """
         if not self.path.exists():
             return []
         variables = _variables(model)
         try:
-            with np.load(self.path, allow_pickle=False) as kept:
-                if str(kept["identity"]) != self.identity:
+            with np.load(self.path, allow_pickle=False) as saved:
+                if str(saved["identity"]) != self.identity:
                     print(f"{self.path} belongs to other code, params or data, or to other hardware: not used")
                     return []
-                curves = kept["curves"].tolist()
-                state = [kept[f"variable{number}"] for number in range(len(variables))]
+                curves = saved["curves"].tolist()
+                state = [saved[f"variable{number}"] for number in range(len(variables))]
             if [value.shape for value in state] != [variable.shape for variable in variables]:
                 raise ValueError("the variables have other shapes")
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -67,17 +68,16 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         self.path.unlink(missing_ok=True)
 
 
-def identity(settings: list[BaseModel], splits: list[Split]) -> str:
-    """A hash of all that decides on a training's bits: its params, images and labels, code, libraries, CPU and devices.
+def identity(settings: list[BaseModel], splits: list[Split], inputs: Inputs) -> str:
+    """A hash of what determines the bits of a training: params, data, code, libraries, CPU and number of devices.
 
-    The code is that of this project's modules which are loaded by now.
+    inputs: whose modules are the code.
     """
     digest = hashlib.sha256(json.dumps([each.model_dump() for each in settings]).encode())
     for split in splits:
         for array in split:
             digest.update(np.ascontiguousarray(array).data)
-    for content in cli.code().values():
-        digest.update(content)
+    digest.update(inputs.code_hash().encode())
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     digest.update(f"{tf.__version__} {keras.version()} {np.__version__} {runtime.arithmetic()} {devices}".encode())
     return digest.hexdigest()

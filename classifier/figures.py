@@ -1,8 +1,10 @@
-"""The pictures, from data frames and arrays; sizes and colours are decided here and nowhere else.
+"""The figures of stage plot, from data frames and arrays.
 
-The palettes can be told apart by colour-blind readers: one hue from light to dark for shares, purple against orange
-for better and worse, seaborn's "colorblind" for lines and bars.
+The palettes can be told apart by colour-blind readers: one hue from light to dark for shares, seaborn's "colorblind"
+for lines and bars.
 """
+
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,8 +12,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
+
+from classifier import artifacts
 
 plt.switch_backend("Agg")  # files only, no window, on every machine
 sns.set_theme(style="whitegrid", palette="colorblind", rc={"figure.dpi": 110, "font.family": "DejaVu Sans"})
@@ -29,26 +32,7 @@ def confusion_matrix(counts: pd.DataFrame, title: str) -> Figure:
         share, annot=matrix, fmt=",d", cmap="Blues", vmin=0, vmax=1, square=True, linewidths=0.5, ax=axes,
         cbar_kws={"label": "share of the true class", "shrink": 0.8}, annot_kws={"fontsize": 9},
     )  # fmt: skip
-    _name_classes(axes, title)
-    return figure
-
-
-def confusion_difference(changes: pd.DataFrame, title: str) -> Figure:
-    """A heat map of what moved in a confusion matrix (actual, predicted, change), coloured by whether that is good.
-
-    More images on the diagonal are good, more beside it are bad.
-    """
-    names = changes["actual"].drop_duplicates()
-    matrix = changes.pivot(index="actual", columns="predicted", values="change").loc[names, names]
-    good = matrix * np.where(np.eye(len(names)), 1, -1)
-    limit = max(1, np.abs(good.to_numpy()).max())
-    figure, axes = plt.subplots(figsize=(8.4, 7.4), layout="constrained")
-    signed = matrix.map(lambda change: f"{change:+d}" if change else "·")
-    sns.heatmap(
-        good, annot=signed, fmt="", cmap="PuOr", vmin=-limit, vmax=limit, square=True, linewidths=0.5, ax=axes,
-        cbar_kws={"label": "images: worse  ←  → better", "shrink": 0.8}, annot_kws={"fontsize": 9},
-    )  # fmt: skip
-    _name_classes(axes, title)
+    label_axes(axes, title)
     return figure
 
 
@@ -73,23 +57,6 @@ def learning_curves(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def compared_curves(histories: dict[str, pd.DataFrame], title: str) -> Figure:
-    """Loss and accuracy by epoch of two runs, by their names."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for axes, score in zip(panels, ("loss", "accuracy"), strict=True):
-        for (name, history), colour, marker in zip(histories.items(), (BLUE, ORANGE), "os", strict=False):
-            axes.plot(history["epoch"], history[score], ":", color=colour, label=f"{name}, training")
-            axes.plot(
-                history["epoch"], history[f"val_{score}"], marker=marker, markersize=4, color=colour,
-                label=f"{name}, validation",
-            )  # fmt: skip
-        axes.set(xlabel="epoch", ylabel=score)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[0].legend()
-    figure.suptitle(title)
-    return figure
-
-
 def per_class_scores(scores: pd.DataFrame, title: str) -> Figure:
     """Precision and recall of every class side by side, with their values."""
     tidy = scores.melt("class", ["precision", "recall"], "score", "value")
@@ -101,39 +68,6 @@ def per_class_scores(scores: pd.DataFrame, title: str) -> Figure:
     axes.set_title(title, loc="left")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     axes.tick_params("x", rotation=20)
-    return figure
-
-
-def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title: str) -> Figure:
-    """Mean test accuracy with its standard deviation against training compute, and lines for published accuracies.
-
-    table: name, accuracy, accuracy_sd, multiply_adds (of one image), images_seen. Compute counts two floating-point
-    operations for each multiplication, and twice the forward pass for the backward one.
-    """
-    figure, axes = plt.subplots(figsize=(11, 5.5), layout="constrained")
-    compute = 6 * table["multiply_adds"] * table["images_seen"] / 1e12
-    means, spreads = 100 * table["accuracy"], 100 * table["accuracy_sd"]
-    axes.errorbar(compute, means, spreads, fmt="o", color=BLUE, capsize=4, zorder=4)
-    for name, x, y in zip(table["name"], compute, means, strict=True):
-        # the name stands above the line of its point, or below it where a slightly better one is near
-        crowded = ((compute / x).between(0.5, 2) & (means - y).between(0, 0.5, inclusive="neither")).any()
-        axes.annotate(
-            name, (x, y), xytext=(9, -7 if crowded else 4), textcoords="offset points", va="center", fontsize=9,
-            zorder=3, bbox={"boxstyle": "round,pad=0.1", "color": "white"},
-        )  # fmt: skip
-    for name, accuracy in references.items():
-        axes.axhline(100 * accuracy, color="0.5", linestyle="--", linewidth=1, zorder=0)
-        axes.annotate(
-            f"{name}, {100 * accuracy:.1f} %", (1.01, 100 * accuracy), xycoords=("axes fraction", "data"), va="center",
-            fontsize=9,
-        )  # fmt: skip
-    axes.set(
-        title=title, xscale="log", xlabel="training compute, 10¹² floating-point operations", ylabel="test accuracy, %"
-    )
-    axes.margins(x=0.25)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
     return figure
 
 
@@ -151,8 +85,18 @@ def gallery(images: NDArray[np.uint8], captions: list[str], title: str) -> Figur
     return figure
 
 
-def _name_classes(axes: Axes, title: str) -> None:
-    """Label the axes of a confusion matrix."""
+def write(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, without Matplotlib's version in it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with artifacts.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def label_axes(axes: Axes, title: str) -> None:
+    """Title a confusion matrix and label its axes."""
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
     axes.tick_params("x", rotation=45)
     plt.setp(axes.get_xticklabels(), ha="right", rotation_mode="anchor")

@@ -1,7 +1,7 @@
-"""The architectures: each a function that reads like its diagram.
+"""The architectures, one function each.
 
-A new one is a function here, from the scaled images to the class probabilities, and its name in classifier.params;
-model.architecture in params.yaml chooses it.
+A new architecture is a function here, from the scaled images to the class probabilities, with an entry in
+ARCHITECTURES, and its name among those that classifier/params.py allows for model.architecture.
 """
 
 import math
@@ -13,12 +13,13 @@ import tensorflow as tf
 from keras import layers
 
 from classifier import params
-from classifier.cli import InputError
+from classifier.errors import UserError
 
+# From images (n, height, width, 1) in [0, 1], the number of classes and the dropout rate to probabilities (n, classes)
 Architecture = Callable[[keras.KerasTensor, int, float], keras.KerasTensor]
 
 
-def cnn(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
+def cnn(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
     """Two convolutions, each followed by pooling, and one dense layer: 34,826 parameters for 28×28 and 10 classes."""
     x = layers.Conv2D(32, 3, activation="relu")(images)
     x = layers.MaxPooling2D(2)(x)
@@ -26,73 +27,77 @@ def cnn(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasT
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
     x = layers.Dropout(dropout)(x)
-    return layers.Dense(classes, activation="softmax", dtype="float32")(x)
+    return layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
 
 
-def standardized_cnn(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
-    """The same on images with mean 0 and standard deviation 1, from which it learns faster: as many weights."""
-    return cnn(_normalization(center=False, scale=False, dtype="float32")(images), classes, dropout)
+def standardized_cnn(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
+    """The cnn on images that batch normalization brings to mean 0 and standard deviation 1; no further weights."""
+    return cnn(_normalization(center=False, scale=False, dtype="float32")(images), num_classes, dropout)
 
 
-def resnet(images: keras.KerasTensor, classes: int, dropout: float) -> keras.KerasTensor:
-    """A residual network, 32 filters wide at half of the images' size and 96 at a quarter: 261,098 parameters.
+def resnet(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
+    """A residual network of 261,098 parameters: 32 filters wide at half of the images' size, 96 at a quarter.
 
     The blocks are those of He, Zhang, Ren and Sun, Deep residual learning for image recognition (2016), without the
-    last ReLU, as in David Page's ResNet-9. At the full size, where convolutions cost most, there is only the first.
+    last ReLU, as in David Page's ResNet-9. Only the first convolution works at the full size, where each costs most.
     """
     x = _convolution(images, 32)
     x = layers.MaxPooling2D(2)(x)
-    x = _residual(x)
+    x = _residual_block(x)
     x = _convolution(x, 64)
     x = layers.MaxPooling2D(2)(x)
     x = _convolution(x, 96)
-    x = _residual(x)
+    x = _residual_block(x)
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dropout(dropout)(x)
-    return layers.Dense(classes, activation="softmax", dtype="float32")(x)
+    return layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
 
 
-def _residual(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Two convolutions whose result is added to what went in."""
-    width = x.shape[-1]
-    return layers.Add()([x, _convolution(_convolution(x, width), width)])
+ARCHITECTURES: dict[str, Architecture] = {"cnn": cnn, "standardized_cnn": standardized_cnn, "resnet": resnet}
+
+
+def _residual_block(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Two convolutions, whose output is added to their input."""
+    filters = x.shape[-1]
+    return layers.Add()([x, _convolution(_convolution(x, filters), filters)])
 
 
 def _convolution(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)  # the normalisation has a bias
+    """A 3×3 convolution, batch normalization and ReLU."""
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)  # the normalization has a bias
     return layers.ReLU()(_normalization()(x))
 
 
 def _normalization(**options: Any) -> layers.BatchNormalization:
-    """Over the whole batch, where several devices share it."""
+    """Batch normalization over the whole batch, also where several devices share it."""
     return layers.BatchNormalization(momentum=0.9, synchronized=tf.distribute.has_strategy(), **options)
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """The multiplications of one image's way through the convolutions and dense layers, which is nearly all of them."""
+    """The MACs of one image's forward pass through the convolutions and dense layers, which do nearly all of them."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D | layers.Dense):
-            places = math.prod(layer.output.shape[1:-1])
-            total += places * math.prod(layer.kernel.shape)
+            positions = math.prod(layer.output.shape[1:-1])
+            total += positions * math.prod(layer.kernel.shape)
     return total
 
 
-def build(settings: params.Model, image_shape: tuple[int, int], classes: int) -> keras.Model:
-    """A fresh model, from raw pixels of shape (n, height, width, 1), 0 to 255, to probabilities of shape (n, classes).
+def build(settings: params.Model, image_shape: tuple[int, int], num_classes: int) -> keras.Model:
+    """A new model from pixels (n, height, width, 1), 0 to 255, to probabilities of shape (n, num_classes).
 
-    The scaling to [0, 1] is its first layer, so that nobody who loads the model can forget it or do it otherwise.
+    The first layer scales the pixels to [0, 1], so that whoever loads the model cannot scale them in another way.
+    image_shape: (height, width) in pixels.
 
     Raises:
-        InputError: the images are too small for the architecture.
+        UserError: the images are too small for the architecture.
     """
-    architecture: Architecture = globals()[settings.architecture]
     pixels = keras.Input((*image_shape, 1), name="pixels")
     # in float32 whatever the precision of the rest: bfloat16 has too few digits for a grey value over 255
     images = layers.Rescaling(1 / 255, dtype="float32", name="scaling")(pixels)
     try:
-        probabilities = architecture(images, classes, settings.dropout)
+        probabilities = ARCHITECTURES[settings.architecture](images, num_classes, settings.dropout)
     except ValueError as error:
         size = "×".join(map(str, image_shape))
-        raise InputError(f"model.architecture {settings.architecture} does not take {size} images: {error}") from error
+        raise UserError(f"model.architecture {settings.architecture} does not take {size} images: {error}") from error
     return keras.Model(pixels, probabilities, name=settings.architecture)

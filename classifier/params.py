@@ -9,14 +9,17 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from classifier.cli import PARAMS, InputError
+from classifier.errors import UserError
+
+PARAMS = Path("params.yaml")
+RESERVED_NAMES = ("actual", "predicted", "loss")  # columns of the table of predictions, beside those of the classes
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's range
 
 
 class Section(BaseModel):
-    """A block of params.yaml: no unknown keys, no silent conversion, no change after reading."""
+    """A block of params.yaml: no unknown keys, no silent conversion, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -33,11 +36,11 @@ class Files(Section):
     test_labels: File
 
 
-def _usable(names: list[str]) -> list[str]:
+def _distinct_and_not_reserved(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise PydanticCustomError("all_different", "should be all different")
-    if taken := {"actual", "predicted", "loss"} & set(names):
-        raise PydanticCustomError("taken", f"should not contain {taken.pop()}, a column of the predictions' table")
+    if reserved := set(RESERVED_NAMES) & set(names):
+        raise PydanticCustomError("reserved", f"should not contain {reserved.pop()}, a column of the predictions")
     return names
 
 
@@ -47,7 +50,7 @@ Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]  # of one line, as 
 class Dataset(Section):
     name: Name
     # At most 256 classes: a label is a byte
-    classes: Annotated[list[Name], Field(min_length=2, max_length=256), AfterValidator(_usable)]
+    classes: Annotated[list[Name], Field(min_length=2, max_length=256), AfterValidator(_distinct_and_not_reserved)]
     files: Files
     sources: Annotated[list[str], Field(min_length=1)]
 
@@ -115,49 +118,50 @@ class Params(Section):
 def load_params(path: Path = PARAMS) -> Params:
     """Read and validate params.yaml.
 
-    It is parsed as YAML 1.2, as DVC parses it: 1e-3 is a number, a repeated key an error.
+    It is parsed by ruamel.yaml as YAML 1.2, because DVC does the same: 1e-3 is a number, and a repeated key an error.
+    PyYAML reads YAML 1.1, so a stage would read other values than DVC records.
 
     Raises:
-        InputError: the file is missing, is not YAML, or holds unknown, missing or wrong values; the message
+        UserError: the file is missing, is not YAML, or holds unknown, missing or invalid values; the message
             names each key and what is allowed.
     """
     return validated(load_yaml(path), str(path))
 
 
 def validated(content: Any, source: str) -> Params:
-    """The params in what YAML made of `source`.
+    """Validate params. content: as parsed from YAML. source: how error messages name it.
 
     Raises:
-        InputError: there are unknown, missing or wrong values; the message names each key and what is allowed.
+        UserError: there are unknown, missing or invalid values; the message names each key and what is allowed.
     """
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{source}: " + "; ".join(map(_explain, error.errors()))) from None
+        raise UserError(f"{source}: " + "; ".join(map(_explain, error.errors()))) from None
 
 
 def load_yaml(path: Path) -> Any:
-    """The content of a YAML 1.2 file.
+    """Parse a YAML 1.2 file.
 
     Raises:
-        InputError: the file is missing or is not YAML; the message names the place.
+        UserError: the file is missing or is not YAML; the message names the line and column.
     """
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} is missing; run from the project's top folder") from None
+        raise UserError(f"{path} is missing; run from the project's top folder") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+        raise UserError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"{path}{where}: {' '.join(str(error.problem).split())}") from None
+        raise UserError(f"{path}{where}: {' '.join(str(error.problem).split())}") from None
     except YAMLError as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def _explain(error: ErrorDetails) -> str:
-    """One wrong value in words: its key, what is allowed and what is there."""
+    """One invalid value in words: its key, what is allowed and what was found."""
     key = ".".join(map(str, error["loc"])) or "the file"
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{_nearest(error['loc'])}"
@@ -168,7 +172,7 @@ def _explain(error: ErrorDetails) -> str:
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:
-    """The known key of the same section that is most like the unknown one, as a question."""
+    """The most similar known key of the same section, as a question."""
     section: Any = Params
     for key in location[:-1]:
         section = section.model_fields[key].annotation

@@ -1,6 +1,6 @@
-"""What has to be settled before TensorFlow wakes: determinism, instructions, threads, precision.
+"""The settings that TensorFlow needs before it is imported: determinism, instruction set, threads, precision.
 
-Call start() before any import of TensorFlow or Keras.
+Call start() before anything imports TensorFlow or Keras.
 """
 
 import os
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 def start(settings: Runtime) -> None:
     """Import TensorFlow under the given settings.
 
-    oneDNN reads its variables when TensorFlow loads it, so they are set first. With op determinism TensorFlow raises
-    where an operation has no deterministic form; the number of threads is fixed because oneDNN and Eigen divide a sum
-    by it, and so choose its order.
+    oneDNN reads its environment variables when TensorFlow loads it, so they are set first. With op determinism,
+    TensorFlow raises an error where an operation has no deterministic implementation. The number of threads is fixed
+    because oneDNN and Eigen split sums by it, which determines the order of the additions.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters of it is raised in Python, too
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised in Python as well
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(settings.onednn))
     os.environ["ONEDNN_MAX_CPU_ISA"] = "DEFAULT" if settings.cpu_isa == "native" else settings.cpu_isa
@@ -44,9 +44,9 @@ def start(settings: Runtime) -> None:
 
 
 def strategy(settings: Runtime) -> "tf.distribute.Strategy":
-    """How batches are spread over devices: over all GPUs, or, where there is none, all logical CPU devices; or not.
+    """How batches are distributed: with runtime.distributed over all GPUs, or over all logical CPU devices without one.
 
-    Each device takes an equal part of every batch, and gradients are averaged over the whole of it.
+    Each device takes an equal part of every batch, and gradients are averaged over the whole batch.
     """
     import tensorflow as tf
 
@@ -57,11 +57,11 @@ def strategy(settings: Runtime) -> "tf.distribute.Strategy":
 
 
 def arithmetic() -> str:
-    """A fingerprint of how this CPU computes under the settings in force: eight hexadecimal digits.
+    """A fingerprint of this CPU's floating-point results under the current settings: eight hexadecimal digits.
 
-    Two machines with the same fingerprint are the same kind of CPU for this pipeline, and must make the same bits. It
-    is the CRC-32 of the results of the operations that differ between CPUs (convolutions, matrix products, softmax,
-    exponentials, divisions, reciprocal square roots), on fixed numbers in shapes like those of training.
+    Two machines with the same fingerprint are expected to train to the same bits. It is the CRC-32 of the results of
+    the operations that can differ between CPUs (convolutions, matrix products, softmax, exponentials, divisions,
+    reciprocal square roots), on fixed numbers in shapes like those of training.
     """
     import tensorflow as tf
 
@@ -82,19 +82,19 @@ def arithmetic() -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what TensorFlow's libraries print while they load, unless loading fails.
+    """Suppress what TensorFlow's libraries print while they are loaded, unless loading fails.
 
-    They write a dozen lines on missing GPUs straight to the process's stderr, before they know their log level.
+    They write a dozen lines about missing GPUs directly to the process's stderr, before they read their log level.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(stderr, kept.read())
+            captured.seek(0)
+            os.write(stderr, captured.read())
             raise
         finally:
             os.dup2(stderr, 2)

@@ -1,4 +1,4 @@
-"""Where the dataset's files can come from: folders, web servers, Debian packages."""
+"""The sources of the dataset's files: folders, web servers, Debian packages."""
 
 import gzip
 import hashlib
@@ -20,8 +20,8 @@ from classifier.params import File
 
 CHUNK = 1 << 20  # bytes held in memory at a time
 LARGEST = 1 << 32  # bytes of a decompressed file, so that a wrong or hostile source cannot fill the disk
-TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
-LONGEST = 1800  # seconds for a file: 26 MB take that long at 15 kB/s
+TIMEOUT = (10, 30)  # seconds to connect, and between two packets
+LONGEST = 1800  # seconds per file: 26 MB take that long at 15 kB/s
 
 
 class SourceError(Exception):
@@ -29,20 +29,20 @@ class SourceError(Exception):
 
 
 def copy(source: str, files: list[File], folder: Path) -> None:
-    """Put all `files` of a source, decompressed and checked, into an existing folder.
+    """Copy all files of a source, decompressed and checked, into an existing folder.
 
     A source is an http(s) URL, `apt:` and the name of a Debian package, or else a folder. It may hold each file
     gzipped, as NAME.gz, or plain.
 
     Raises:
-        SourceError: a file is not there, cannot be read, or has other content than its SHA-256 promises.
+        SourceError: a file is not there, cannot be read, or has another SHA-256 than params.yaml says.
     """
     with ExitStack() as stack:
         if source.startswith("apt:"):
             source = str(stack.enter_context(_debian_package(source.removeprefix("apt:"), files[0].name)))
         for file in files:
             try:
-                with _opened(source, file.name) as stream:
+                with _open(source, file.name) as stream:
                     _save_checked(stream, file, folder / file.name)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(_reason(error)) from error
@@ -64,11 +64,11 @@ def _save_checked(stream: BinaryIO, file: File, target: Path) -> None:
 
 
 @contextmanager
-def _opened(source: str, name: str) -> Iterator[BinaryIO]:
-    """The decompressed content of a source's file, with a progress bar of the bytes read where one is of use."""
-    opened = _from_web if source.startswith(("http://", "https://")) else _from_folder
+def _open(source: str, name: str) -> Iterator[BinaryIO]:
+    """The decompressed content of a source's file, with a progress bar in a terminal."""
+    open_file = _from_web if source.startswith(("http://", "https://")) else _from_folder
     for candidate in (f"{name}.gz", name):
-        with opened(source, candidate) as (stream, size):
+        with open_file(source, candidate) as (stream, size):
             if stream is None:
                 continue
             with tqdm.wrapattr(stream, "read", size, desc=candidate, disable=None) as counted:
@@ -108,7 +108,7 @@ def _from_web(url: str, name: str) -> Iterator[tuple[BinaryIO | None, int]]:
 
 
 class _Arriving(io.RawIOBase):
-    """An answer's bytes as they arrive, for LONGEST seconds: some servers send one now and then for ever."""
+    """The bytes of an answer as they arrive, for at most LONGEST seconds: a hostile server may never end it."""
 
     def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
         self._answer = answer
@@ -127,7 +127,7 @@ class _Arriving(io.RawIOBase):
 
 @contextmanager
 def _debian_package(package: str, name: str) -> Iterator[Path]:
-    """The folder of an unpacked Debian package that holds a file; needs no root, installs nothing.
+    """The folder in a Debian package that has the named file. Needs no root and installs nothing.
 
     The package lists are fetched into the temporary folder too, since a fresh machine has none.
     """
@@ -160,7 +160,7 @@ def _call(command: list[str], folder: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong in a few words; the libraries nest long ones."""
+    """The cause of an error in a few words; the libraries nest long messages."""
     if isinstance(error, requests.HTTPError):
         return f"the server answered {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):

@@ -1,10 +1,8 @@
 """The training loop's parts: the batches, the learning rate's schedule, the optimizer, the fit."""
 
 import math
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,15 +10,16 @@ import pandas as pd
 import tensorflow as tf
 
 from classifier import params
-from classifier.augmentation import augmented
+from classifier.augmentation import augment
 from classifier.checkpoint import Checkpoint
-from classifier.cli import InputError
 from classifier.dataset import Split
-from classifier.results import CURVES
+from classifier.errors import UserError
+from classifier.interruption import Interruption
+from classifier.tables import CURVES
 
-# Batches handed to TensorFlow at a time: saves the way through Python after every one, and changes no bits.
+# Batches per call of TensorFlow: fewer returns to Python, and the same bits
 STEPS_PER_EXECUTION = 64
-VALIDATION_BATCH = 1000  # images; validation keeps no gradients, so it may take more at once
+VALIDATION_BATCH = 1000  # images: without gradients, more fit into memory at once
 
 
 def fit(
@@ -28,19 +27,19 @@ def fit(
     training: Split,
     validation: Split,
     settings: params.Train,
-    augment: params.Augment,
+    augmentation: params.Augment,
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
-    """Train the model in place, from the checkpoint on; show a progress bar in a terminal, a line an epoch elsewhere.
+    """Train the model in place, starting from the checkpoint. Shows a progress bar, or a line per epoch in a file.
 
-    Returns a row an epoch: epoch (1 first), loss and accuracy while training (with dropout), and val_loss and
-    val_accuracy on the validation split after the epoch. Losses are cross-entropies in nats, against smoothed labels
-    while training.
+    Returns the learning curves with the columns of tables.HISTORY, one row per epoch, 1 first. loss and accuracy are
+    running averages over the training batches, with dropout, augmentation and smoothed labels; val_loss and
+    val_accuracy are those of the validation split after the epoch, without. Losses are cross-entropies in nats.
 
     Raises:
-        InputError: the training diverged.
-        KeyboardInterrupt: by Ctrl-C; the message says in which epoch.
+        UserError: the loss became NaN or infinite.
+        KeyboardInterrupt: on Ctrl-C; the message says in which epoch.
     """
     steps = math.ceil(len(training.labels) / settings.batch_size)
     model.compile(
@@ -51,16 +50,16 @@ def fit(
         steps_per_execution=1 if tf.distribute.has_strategy() else min(STEPS_PER_EXECUTION, steps),
     )
     model.optimizer.build(model.trainable_variables)  # so that the checkpoint finds its variables
-    classes = model.output_shape[-1]
+    num_classes = model.output_shape[-1]
     current = tf.Variable(0, dtype=tf.int64)
     done = checkpoint.restore(model) if checkpoint else []
     interruption = Interruption()
     try:
         history = model.fit(
-            shuffled_batches(training, classes, settings, augment, current),
+            shuffled_batches(training, num_classes, settings, augmentation, current),
             initial_epoch=len(done),
             epochs=settings.epochs,
-            validation_data=ordered_batches(validation, classes),
+            validation_data=ordered_batches(validation, num_classes),
             shuffle=False,  # the batches are
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: current.assign(epoch)),
@@ -73,59 +72,28 @@ def fit(
         )
     finally:
         interruption.release()
-    since = pd.DataFrame(history.history, columns=CURVES)
-    curves = pd.DataFrame([*done, *since.itertuples(index=False)], columns=CURVES)
+    new_history = pd.DataFrame(history.history, columns=CURVES)
+    curves = pd.DataFrame([*done, *new_history.itertuples(index=False)], columns=CURVES)
     curves.insert(0, "epoch", range(1, len(curves) + 1))
     if not np.isfinite(curves.to_numpy(float)).all():
         if checkpoint:
             checkpoint.remove()
-        raise InputError(f"the loss is no number any more in epoch {len(curves)}; lower train.learning_rate")
+        raise UserError(f"the loss became NaN or infinite in epoch {len(curves)}; lower train.learning_rate")
     return curves
 
 
-class Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Takes Ctrl-C between two calls of TensorFlow, which crashes now and then if it is taken within one.
-
-    A second Ctrl-C is taken at once.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._noted = False
-        self._handler = signal.getsignal(signal.SIGINT)
-        if self._handler is signal.default_int_handler:  # else it is ignored, as in the background
-            signal.signal(signal.SIGINT, self._note)
-
-    def release(self) -> None:
-        signal.signal(signal.SIGINT, self._handler)
-
-    def _note(self, *_: Any) -> None:
-        self._noted = True
-        self.release()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch + 1
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._noted:
-            where = f"in epoch {self._epoch} of {self.params['epochs']}"
-            raise KeyboardInterrupt(f"{where}; the same command goes on after epoch {self._epoch - 1}")
-
-    on_test_batch_end = on_train_batch_end
-
-
 def shuffled_batches(
-    split: Split, classes: int, settings: params.Train, augment: params.Augment, epoch: tf.Variable
+    split: Split, num_classes: int, settings: params.Train, augmentation: params.Augment, epoch: tf.Variable
 ) -> tf.data.Dataset:
-    """An epoch's batches: augmented pixels (b, height, width, 1) as uint8 and smoothed one-hot labels (b, classes).
+    """An epoch's batches: augmented pixels (b, height, width, 1), uint8, and smoothed labels (b, num_classes), float32.
 
-    Order and augmentation depend on the seed and on the epoch's number alone, which each iteration reads anew from
-    `epoch`. Labels are smoothed as by Szegedy and others, Rethinking the Inception architecture (2016); here and not
-    in the loss, so that the validation loss of any two experiments compares.
+    Order and augmentation depend on the seed and on the epoch's number alone, which is read from `epoch` whenever the
+    iteration begins. Label smoothing is that of Szegedy and others, Rethinking the Inception architecture (2016). It
+    happens here and not in the loss, so that the validation losses of any two experiments can be compared.
     """
     count = len(split.labels)
-    wrong = settings.label_smoothing / classes
-    true = 1 - settings.label_smoothing + wrong
+    off_value = settings.label_smoothing / num_classes
+    on_value = 1 - settings.label_smoothing + off_value
 
     def seed() -> tf.Tensor:
         return tf.stack([tf.constant(settings.seed, tf.int64), epoch.read_value()])
@@ -134,37 +102,37 @@ def shuffled_batches(
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(tf.range(count), seed()))
 
     def gather(step: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, labels = _gathered(split, positions)
-        images = augmented(pixels, augment, tf.random.experimental.stateless_fold_in(seed(), step))
-        return images, tf.one_hot(labels, classes, on_value=true, off_value=wrong)
+        pixels, labels = _gather(split, positions)
+        images = augment(pixels, augmentation, tf.random.experimental.stateless_fold_in(seed(), step))
+        return images, tf.one_hot(labels, num_classes, on_value=on_value, off_value=off_value)
 
     positions = tf.data.Dataset.range(1).flat_map(order).apply(tf.data.experimental.assert_cardinality(count))
     return positions.batch(settings.batch_size).enumerate().map(gather).prefetch(tf.data.AUTOTUNE)
 
 
-def ordered_batches(split: Split, classes: int) -> tf.data.Dataset:
-    """A split's batches in its own order, in the form of shuffled_batches."""
+def ordered_batches(split: Split, num_classes: int) -> tf.data.Dataset:
+    """A split's batches in its own order: pixels (b, height, width, 1), uint8, and one-hot labels (b, num_classes)."""
 
     def gather(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, labels = _gathered(split, positions)
-        return pixels, tf.one_hot(labels, classes)
+        pixels, labels = _gather(split, positions)
+        return pixels, tf.one_hot(labels, num_classes)
 
     return tf.data.Dataset.range(len(split.labels)).batch(VALIDATION_BATCH).map(gather).prefetch(tf.data.AUTOTUNE)
 
 
-def _gathered(split: Split, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pixels (b, height, width, 1) and the labels (b,) at some positions, in a graph.
+def _gather(split: Split, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels (b, height, width, 1) and the labels (b,) at the given positions (b,), within a graph.
 
-    NumPy gathers them: TensorFlow would keep two copies of the whole dataset, its own and that which it made it of.
+    NumPy gathers them, because TensorFlow would hold a second copy of the whole dataset in memory.
     """
     pixels, labels = tf.numpy_function(
-        lambda chosen: (split.images[chosen, ..., None], split.labels[chosen]), [positions], (tf.uint8, tf.uint8)
+        lambda rows: (split.images[rows, ..., None], split.labels[rows]), [positions], (tf.uint8, tf.uint8)
     )
     return tf.ensure_shape(pixels, (None, *split.images.shape[1:], 1)), tf.ensure_shape(labels, (None,))
 
 
 def optimizer(settings: params.Train, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The optimizer that params.yaml names, with its learning rate's schedule."""
+    """The optimizer that train.optimizer names, with the learning rate's schedule."""
     rate = learning_rate(settings, steps_per_epoch)
     decay = settings.weight_decay or None
     if settings.optimizer == "sgd":
@@ -175,21 +143,21 @@ def optimizer(settings: params.Train, steps_per_epoch: int) -> keras.optimizers.
 def learning_rate(
     settings: params.Train, steps_per_epoch: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The rate at every step: a linear rise over the warm-up, then constant, or a cosine down to 0.
+    """The learning rate at each step: a linear warm-up from 0, then constant, or a cosine decay to 0.
 
-    The cosine is that of Loshchilov and Hutter, SGDR (2017), without restarts.
+    The cosine decay is that of Loshchilov and Hutter, SGDR (2017), without restarts.
     """
     peak = settings.learning_rate
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     if settings.schedule == "cosine":
-        after = max(1, settings.epochs * steps_per_epoch - warmup)
+        decay_steps = max(1, settings.epochs * steps_per_epoch - warmup)
     elif warmup:
-        after = 1
+        decay_steps = 1
     else:
         return peak
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else peak,
-        decay_steps=after,
+        decay_steps=decay_steps,
         alpha=0.0 if settings.schedule == "cosine" else 1.0,  # 1: stay at the peak
         warmup_target=peak if warmup else None,
         warmup_steps=warmup,

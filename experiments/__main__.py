@@ -1,85 +1,67 @@
-"""Train the named experiments of experiments.yaml that are missing, and write their table and picture.
+"""Train the named experiments of experiments.yaml that are missing, and write their table and figure.
 
     python -m experiments
 
-DVC's queue runs them, or a Ray cluster. What each seed reached is kept as soon as that run has finished, in
-metrics/seeds/, and an experiment's row when its last seed has: commit both. To train an experiment anew, remove its
-file there.
+They run in DVC's queue, or on a Ray cluster. What each seed reached is kept in metrics/seeds/ as soon as its run has
+finished, and an experiment is in the table once all of its seeds are: commit both. To train an experiment again, remove
+its file in metrics/seeds/.
 """
 
-import argparse
-import inspect
-import sys
-
-from classifier import cli
-from classifier.cli import PARAMS, InputError
-from classifier.params import load_yaml
-from experiments import plan, queue, runner, seeds, table
-from experiments.cost import costs
+from classifier.errors import UserError
+from experiments import dvc_queue, plan, runner, table
 from experiments.plan import Experiment, Plan
 from experiments.runner import Runner
-from review.repository import opened
+from experiments.seeds import run_results, train
+from project import cli, seeds
+from project.repository import open_repo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
+    parser = cli.parser(__doc__)
     runner.add_options(parser)
-    parser.add_argument("--again", metavar="NAME", help="train an experiment's first seed again and compare the bits")
+    parser.add_argument("--again", metavar="NAME", help="repeat an experiment's first seed and compare the bits")
     options = parser.parse_args()
     wanted = plan.load()
     experiments = plan.experiments(wanted)
     if options.again:
-        again(named(experiments, options.again))
+        repeat(plan.find_experiment(experiments, options.again))
     else:
-        complete(experiments, wanted, runner.chosen(options))
-
-
-def named(experiments: list[Experiment], name: str) -> Experiment:
-    for experiment in experiments:
-        if experiment.name == name:
-            return experiment
-    raise InputError(f"there is no experiment {name}; there are {', '.join(each.name for each in experiments)}")
+        complete(experiments, wanted, runner.select_runner(options))
 
 
 def complete(experiments: list[Experiment], wanted: Plan, run_all: Runner) -> None:
-    """Train what is missing, and publish each experiment as it gets complete."""
-    cost = {row.recipe: row.cost for row in table.read()}
-    measured = costs(load_yaml(PARAMS), {each.name: each.params for each in experiments if each.recipe not in cost})
-    cost |= {each.recipe: measured[each.name] for each in experiments if each.name in measured}
+    """Train the missing runs, and publish each experiment once all of its seeds are there."""
 
     def publish() -> int:
-        runs = [(each, seeds.runs(each.recipe)) for each in experiments]
-        rows = [table.row(each, cost[each.recipe], found) for each, found in runs if len(found) >= wanted.seeds]
+        runs = [(experiment, seeds.read(experiment.recipe)) for experiment in experiments]
+        rows = [table.row(experiment, found) for experiment, found in runs if len(found) >= wanted.seeds]
         table.publish(rows, wanted.references)
         return len(rows)
 
     print(f"{publish()} of {len(experiments)} experiments are complete")
-    # The longest first, so that several workers finish at about the same time
-    longest_first = sorted(experiments, key=lambda each: -cost[each.recipe].relative_time)
-    with opened() as repo:
-        for _ in seeds.train(repo, {each.recipe: each.changes for each in longest_first}, wanted.seeds, run_all):
+    with open_repo() as repo:
+        for _ in train(repo, {each.recipe: each.changes for each in experiments}, wanted.seeds, run_all):
             publish()
 
 
-def again(experiment: Experiment) -> None:
-    """Train an experiment's first seed once more, whatever DVC has in its cache.
+def repeat(experiment: Experiment) -> None:
+    """Train an experiment's first seed once more, even if DVC has the run in its cache.
 
     Raises:
-        InputError: it was not trained before, or the scores or the model's bits differ.
+        UserError: the experiment was not trained before, or the scores or the model's bits differ.
     """
-    runs = seeds.runs(experiment.recipe)
+    runs = seeds.read(experiment.recipe)
     if runs.empty:
-        raise InputError(f"{experiment.name} was not trained yet; make experiments does")
-    expected = {str(key): value for key, value in runs.iloc[0].items()}
-    run, changes = f"again-{experiment.name}", experiment.changes | {"train.seed": int(expected["seed"])}
-    with opened() as repo:
-        for name in queue.run(repo, {run: changes}, anew=True):
-            found = {"seed": expected["seed"], **seeds.reached(repo, name)}
+        raise UserError(f"{experiment.name} was not trained yet; make experiments trains it")
+    expected = {str(name): value for name, value in runs.to_dict("records")[0].items()}
+    run, changes = f"again-{experiment.name}", experiment.changes | {"train.seed": expected["seed"]}
+    with open_repo() as repo:
+        for name in dvc_queue.run(repo, {run: changes}, force=True):
+            found = {"seed": expected["seed"], **run_results(repo, name)}
     if found != expected:
         differences = ", ".join(key for key, value in expected.items() if found[key] != value)
-        raise InputError(
-            f"{experiment.name} came out otherwise: {differences} differ from {seeds.path(experiment.recipe)}"
-        )
+        table = seeds.path(experiment.recipe)
+        raise UserError(f"{experiment.name} has other results: {differences} differ from {table}")
     print(f"{experiment.name}: identical, {expected['model']}")
 
 

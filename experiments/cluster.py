@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: a task each, whose results come back through git and DVC's storage."""
+"""Runs on a Ray cluster, one task each. The results come back through git and DVC's storage."""
 
 import socket
 from collections.abc import Iterator
@@ -8,33 +8,33 @@ from typing import Any
 from dvc.repo import Repo
 from tqdm import tqdm
 
-from classifier.cli import InputError
-from experiments import queue, worker
-from experiments.queue import Changes
-from review.repository import git
+from classifier.errors import UserError
+from experiments import dvc_queue, worker
+from experiments.dvc_queue import Changes
+from project.repository import dvc, git
 
-RETRIES = 5  # of a run whose node dies, on another one
+RETRIES = 5  # of a run whose node fails, on another node
 SECONDS_TO_CONNECT = 10
-UNCHANGED = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", "classifier")  # nodes see what is committed
+COMMITTED = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", "classifier", "project")  # the nodes clone the commit
 
 
 def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpus: float = 0) -> Iterator[str]:
-    """Run the pipeline under each name with its changed params; yields each name when its results are here.
+    """Run the pipeline with the changed params of each run, by name; yields each name when its results have arrived.
 
     address: of a Ray cluster whose nodes have the project's environment. cpus, gpus: what a run takes of a node. A run
-    whose node dies starts on another one; one that git has already is only fetched. An interruption ends the runs; one
-    that fails does not end the others.
+    whose node fails is started on another one. A run that git has already is only fetched. An interruption ends the
+    runs. A run that fails does not end the others.
 
     Raises:
-        InputError: Ray or the cluster is not there, nodes could not get at the commit or the data, or, at the end, some
-            runs have failed.
+        UserError: Ray is not installed, there is no such cluster, its nodes could not reach the commit or the data, or,
+            at the end, some runs have failed.
     """
     if not runs:
         return
     jobs = _jobs(repo, runs)
-    ray = connected(address)
+    ray = connect(address)
     try:
-        task = ray.remote(worker.do).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
+        task = ray.remote(worker.run_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
         names = {task.remote(job): name for name, job in jobs.items()}
         yield from _finished(ray, names)
     finally:
@@ -44,43 +44,43 @@ def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpu
 def _jobs(repo: Repo, runs: dict[str, Changes]) -> dict[str, worker.Job]:
     url, commit = git("remote", "get-url", "origin"), git("rev-parse", "HEAD")
     if not url:
-        raise InputError("there is no git remote origin, from which a cluster's nodes could clone")
+        raise UserError("there is no git remote origin, from which a cluster's nodes could clone")
     if not repo.config["core"].get("remote"):
-        raise InputError("there is no DVC remote for the data; make remote URL=… sets one up")
-    if git("status", "--porcelain", "--", *UNCHANGED):
-        raise InputError("params, code or results are not committed; a cluster's nodes would not see them")
+        raise UserError("there is no DVC remote for the data; make remote URL=… sets one up")
+    if git("status", "--porcelain", "--", *COMMITTED):
+        raise UserError("params, code or results are not committed; a cluster's nodes would not see them")
     git("fetch", "--quiet", "origin")
     if not git("branch", "--remotes", "--contains", commit):
-        raise InputError(f"{commit[:7]} is not on origin, from which a cluster's nodes clone; git push it")
-    queue.forget(repo, set(runs))
+        raise UserError(f"{commit[:7]} is not on origin, from which a cluster's nodes clone; git push it")
+    dvc_queue.forget(repo, set(runs))
     local = Path(".dvc/config.local")
     dvc_config = local.read_text(encoding="utf-8") if local.exists() else ""
     return {name: worker.Job(name, changes, commit, url, dvc_config) for name, changes in runs.items()}
 
 
-def connected(address: str) -> Any:
-    """Ray, with a connection to the cluster.
+def connect(address: str) -> Any:
+    """Connect to a cluster; returns the module ray.
 
     Raises:
-        InputError: Ray is not installed, or there is no cluster at that address.
+        UserError: Ray is not installed, or there is no cluster at that address.
     """
     try:
         import ray
     except ImportError:
-        raise InputError("Ray is not installed; make extra-ray installs it") from None
-    ray.cloudpickle.register_pickle_by_value(worker)  # nodes have no such module
+        raise UserError("Ray is not installed; make extra-ray installs it") from None
+    ray.cloudpickle.register_pickle_by_value(worker)  # the nodes do not have this module
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         if host:  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=SECONDS_TO_CONNECT).close()
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (OSError, OverflowError, ValueError, RuntimeError) as error:
-        raise InputError(f"no Ray cluster at {address}: {' '.join(str(error).split()):.200}") from None
+        raise UserError(f"no Ray cluster at {address}: {' '.join(str(error).split()):.200}") from None
     return ray
 
 
 def _finished(ray: Any, names: dict[Any, str]) -> Iterator[str]:
-    """names: by the tasks' references."""
+    """Wait for the tasks, and fetch the experiment of each that is done; names: by the tasks' references."""
     waiting, failed = list(names), []
     try:
         with tqdm(total=len(names), unit="run", desc="cluster") as progress:
@@ -95,7 +95,7 @@ def _finished(ray: Any, names: dict[Any, str]) -> Iterator[str]:
                 if done.problem:
                     failed.append(names[first])
                 else:
-                    queue.dvc("exp", "pull", "--no-cache", "origin", names[first])
+                    dvc("exp", "pull", "--no-cache", "origin", names[first], quiet=True)
                     yield names[first]
     except BaseException:
         for task in waiting:
@@ -103,4 +103,4 @@ def _finished(ray: Any, names: dict[Any, str]) -> Iterator[str]:
         ray.wait(waiting, num_returns=len(waiting), timeout=60)  # until they have ended their trainings
         raise
     if failed:
-        raise InputError(f"{', '.join(failed)} failed")
+        raise UserError(f"{', '.join(failed)} failed")

@@ -5,18 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from classifier.cli import PARAMS, InputError
-from classifier.params import Section, load_yaml, validated
-from experiments.queue import Changes
-from review.revisions import recipe
-
-EXPERIMENTS = Path("experiments.yaml")
+from classifier.errors import UserError
+from classifier.params import PARAMS, Section, load_yaml, validated
+from experiments.dvc_queue import Changes
+from project import paths
+from project.seeds import recipe
 
 Sections = dict[str, dict[str, Any]]  # by section and key of params.yaml
 
 
 class Reference(Section):
-    """What others report: a share of the test images, and where they do."""
+    """A published result. accuracy: as a share of the test images. source: where it was published."""
 
     name: str
     accuracy: Annotated[float, Field(gt=0, lt=1)]
@@ -24,7 +23,7 @@ class Reference(Section):
 
 
 class Plan(Section):
-    """How many seeds, and what each experiment changes in params.yaml."""
+    """experiments.yaml: the number of seeds, what each experiment changes in params.yaml, and published results."""
 
     seeds: Annotated[int, Field(ge=2)]
     experiments: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+$")], Sections]
@@ -32,7 +31,7 @@ class Plan(Section):
 
 
 class Experiment(Section):
-    """An experiment: its name, the whole of its params, their recipe, and those that it changes."""
+    """An experiment. params: all of its params. changes: those that differ from params.yaml, by their full names."""
 
     name: str
     params: Sections
@@ -40,31 +39,43 @@ class Experiment(Section):
     changes: Changes
 
 
-def load(path: Path = EXPERIMENTS) -> Plan:
-    """Read and validate the list.
+def load(path: Path = paths.EXPERIMENTS) -> Plan:
+    """Read and validate experiments.yaml.
 
     Raises:
-        InputError: the file is missing, is no YAML, or is not such a list.
+        UserError: the file is missing, is not YAML, or has unknown, missing or invalid values.
     """
     try:
         return Plan.model_validate(load_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def experiments(plan: Plan) -> list[Experiment]:
-    """The experiments in the order of the list.
+    """The experiments in the order of experiments.yaml.
 
     Raises:
-        InputError: one of them makes no valid params.
+        UserError: the params of one of them are invalid.
     """
     return [_experiment(name, sections) for name, sections in plan.experiments.items()]
+
+
+def find_experiment(experiments: list[Experiment], name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for experiment in experiments:
+        if experiment.name == name:
+            return experiment
+    raise UserError(f"there is no experiment {name}; there are {', '.join(each.name for each in experiments)}")
 
 
 def _experiment(name: str, sections: Sections) -> Experiment:
     params: Sections = load_yaml(PARAMS)
     params |= {section: params.get(section, {}) | values for section, values in sections.items()}
-    validated(params, f"{EXPERIMENTS}: {name}")
+    validated(params, f"{paths.EXPERIMENTS}: {name}")
     changes = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
     return Experiment(name=name, params=params, recipe=recipe(params), changes=changes)

@@ -1,89 +1,71 @@
-"""Train the current params with several seeds, and keep what each reached in metrics/seeds/.
+"""Train a recipe with several seeds, and keep what each reached in metrics/seeds/.
 
     python -m experiments.seeds --count 5
 
-A table is named by its recipe, that is, by all params but train.seed. It has a row a seed, written as soon as that
-run has finished, and their mean and standard deviation.
+trains the recipe of params.yaml with the seeds 1 to 5. A row is added to the recipe's table as soon as a run has
+finished; seeds that are in the table already are not trained again.
 """
 
-import argparse
-import inspect
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from dvc.repo import Repo
 
-from classifier import artifacts, cli
-from classifier.cli import PARAMS, InputError
-from classifier.params import load_params, load_yaml
-from experiments import queue, runner
-from experiments.queue import Changes
+from classifier.errors import UserError
+from classifier.params import PARAMS, load_params, load_yaml
+from experiments import dvc_queue, runner
+from experiments.dvc_queue import Changes
 from experiments.runner import Runner
-from review.repository import opened
-from review.revisions import SEEDS, recipe, seed_rows
-
-MODEL = "models/model.keras"
+from project import cli, paths, seeds
+from project.repository import open_repo
+from project.text import mean_and_sd
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
+    parser = cli.parser(__doc__)
     parser.add_argument("--count", type=int, default=5, metavar="N", help="seeds 1 to N; default 5")
     runner.add_options(parser)
     options = parser.parse_args()
     if options.count < 2:
-        raise InputError("a spread needs two seeds at least: --count 2")
-    load_params()  # to stop now where the first run would
-    name = recipe(load_yaml(PARAMS))
-    with opened() as repo:
-        for _ in train(repo, {name: {}}, options.count, runner.chosen(options)):
+        raise UserError("a standard deviation needs at least two seeds: --count 2")
+    load_params()  # an invalid params.yaml is reported now, not by the first run
+    recipe = seeds.recipe(load_yaml(PARAMS))
+    with open_repo() as repo:
+        for _ in train(repo, {recipe: {}}, options.count, runner.select_runner(options)):
             pass
-    print(with_spread(runs(name)).round(4).to_string(index=False))
-    print(f"{path(name)}: commit it; reviews of these params use it")
+    runs = seeds.read(recipe)
+    accuracy = runs["accuracy"]
+    print(runs[["seed", "validation_accuracy", "accuracy", "loss"]].round(4).to_string(index=False))
+    print(f"test accuracy: {mean_and_sd(accuracy.mean(), accuracy.std(), len(runs))}")
+    print(f"{seeds.path(recipe)}: commit it; reviews of these params use it")
 
 
 def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) -> Iterator[str]:
     """Train every recipe with those of the seeds 1 to `count` that its table lacks; yields it after each run.
 
-    recipes: the changed params, by the recipe's name.
+    recipes: the changes of params.yaml, by recipe.
     """
     missing = {
-        f"seed-{seed}-of-{name}": (name, seed)
-        for name in recipes
+        f"seed-{seed}-of-{recipe}": (recipe, seed)
+        for recipe in recipes
         for seed in range(1, count + 1)
-        if seed not in set(runs(name)["seed"])
+        if seed not in set(seeds.read(recipe)["seed"])
     }
-    changes = {run: recipes[name] | {"train.seed": seed} for run, (name, seed) in missing.items()}
+    changes = {run: recipes[recipe] | {"train.seed": seed} for run, (recipe, seed) in missing.items()}
     for run in run_all(repo, changes):
-        name, seed = missing[run]
-        rows = [runs(name), pd.DataFrame([{"seed": seed, **reached(repo, run)}])]
-        artifacts.write_csv(path(name), with_spread(pd.concat([row for row in rows if len(row)]).sort_values("seed")))
-        yield name
+        recipe, seed = missing[run]
+        seeds.add(recipe, {"seed": seed, **run_results(repo, run)})
+        yield recipe
 
 
-def reached(repo: Repo, run: str) -> dict[str, Any]:
-    """What a finished run reached: its scores, on the test split unless named otherwise, and its model's hash."""
-    scores = queue.result(repo, run, "metrics/evaluate.json")
-    trained = queue.result(repo, run, "dvc.lock")["stages"]["train"]
-    model = next(out["md5"] for out in trained["outs"] if out["path"] == MODEL)
-    return {**scores["test"], "validation_accuracy": scores["validation"]["accuracy"], "model": model}
-
-
-def runs(recipe: str) -> pd.DataFrame:
-    """A row for each seed that has been trained: seed, the scores, and the model's hash."""
-    return seed_rows(path(recipe)) if path(recipe).exists() else pd.DataFrame({"seed": []})
-
-
-def path(recipe: str) -> Path:
-    return Path(SEEDS, f"{recipe}.csv")
-
-
-def with_spread(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs, and the scores' mean and standard deviation (with n − 1) below them."""
-    spread = runs.drop(columns=["seed", "model"]).agg(["mean", "std"]).rename({"std": "standard deviation"})
-    return pd.concat([runs.astype({"seed": str}), spread.rename_axis("seed").reset_index()])
+def run_results(repo: Repo, run: str) -> dict[str, Any]:
+    """The columns of project.seeds for a finished run, without its seed."""
+    scores = dvc_queue.result(repo, run, paths.SCORES)
+    summary = dvc_queue.result(repo, run, paths.TRAINING_SUMMARY)
+    outs = dvc_queue.result(repo, run, paths.DVC_LOCK)["stages"]["train"]["outs"]
+    (model,) = [out["md5"] for out in outs if out["path"] == str(paths.MODEL)]
+    training = {name: summary[name] for name in ("parameters", "multiply_adds", "epochs", "images_seen")}
+    return {**scores["test"], "validation_accuracy": scores["validation"]["accuracy"], **training, "model": model}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a node of a cluster does for a run: clone, pull, train, push.
 
-Ray sends this module to the nodes as it is, so it needs nothing there but Python, git, and the project's environment.
+Ray sends this module alone to the nodes, so it imports none of the project's other modules.
 """
 
 import os
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 
 class Job(NamedTuple):
-    """name: of the run. changes: its params. commit: of the project. url: of the git repository that has the commit.
+    """A run. changes: of params.yaml. commit: of the project. url: of the git repository that has the commit.
 
-    dvc_config: the content of .dvc/config.local, with the storage's credentials.
+    dvc_config: the content of .dvc/config.local, which has the storage's credentials.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """node: that did the job. problem: the last lines of the command that failed, or nothing."""
+    """A run's outcome. node: that ran it. problem: the end of the output of the command that failed, or nothing."""
 
     node: str
     problem: str
 
 
-def do(job: Job) -> Done:
-    """Run an experiment and push it to git, and its outputs to the storage; do nothing if it is there already."""
+def run_job(job: Job) -> Done:
+    """Run an experiment, push it to git and its outputs to the storage. Skips an experiment that git has already."""
     try:
         with tempfile.TemporaryDirectory(prefix=f"{job.name}-") as temporary:
             project = Path(temporary) / "project"
@@ -50,11 +50,11 @@ def do(job: Job) -> Done:
 
 def _train(job: Job, project: Path) -> None:
     (project / ".dvc/config.local").write_text(job.dvc_config)
-    _dvc("pull", "--run-cache", folder=project)  # what anybody has trained already is not trained again
+    _dvc("pull", "--run-cache", folder=project)  # so that a training that was pushed is not repeated
     params = [option for key, value in job.changes.items() for option in ("--set-param", f"{key}={value}")]
     _dvc("exp", "run", "--pull", "--name", job.name, *params, folder=project)
     _dvc("push", "--run-cache", folder=project)
-    _dvc("exp", "push", "--no-cache", "origin", job.name, folder=project)  # at last: it says that all is there
+    _dvc("exp", "push", "--no-cache", "origin", job.name, folder=project)  # last: it marks the run as complete
 
 
 def _dvc(*arguments: str, folder: Path) -> str:
@@ -62,10 +62,10 @@ def _dvc(*arguments: str, folder: Path) -> str:
 
 
 def _call(*command: str, folder: Path) -> str:
-    """What a command prints; its processes end with this one's task.
+    """Run a command and return what it prints. Its processes end if the task is cancelled.
 
     Raises:
-        subprocess.CalledProcessError: it failed; output has what it printed.
+        subprocess.CalledProcessError: the command failed; output has what it printed.
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     process = subprocess.Popen(

@@ -1,17 +1,18 @@
-"""What a reader must know before trusting a comparison."""
+"""What a reader must know before relying on a comparison."""
 
 from collections.abc import Iterator
 
-from review.repository import git
-from review.revisions import PREDICTIONS, Revision
-from review.statistics import LEVEL, Comparison
+from project import paths
+from project.repository import git
+from review.revisions import Revision
+from review.significance import LEVEL, Comparison
 
 ONLY_READER = "evaluate"
 SPLITS = ("validation", "test")
 
 
 def caveats(before: Revision, after: Revision, comparison: Comparison | None) -> list[str]:
-    """All that applies to these revisions, a sentence or two each; comparison: None if their test sets differ."""
+    """The caveats of two revisions, one or two sentences each; comparison: None if their test sets differ."""
     return [
         *_data(before, after, comparison),
         *_stale(before, after),
@@ -22,11 +23,11 @@ def caveats(before: Revision, after: Revision, comparison: Comparison | None) ->
 
 def _data(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
     if not comparison:
-        yield "The test sets differ, so the scores measure different things and no test of the difference is possible."
-    for split in ("train", "validation"):
-        if before.hash_of(f"data/prepared/{split}") != after.hash_of(f"data/prepared/{split}"):
-            yield f"The {split} splits differ: scores on them do not compare, and a change may come from the data."
-    if before.cost.get("arithmetic") != after.cost.get("arithmetic"):
+        yield "The test sets differ, so the scores cannot be compared, and no test of the difference is possible."
+    for name, split in (("training", paths.TRAINING_SPLIT), ("validation", paths.VALIDATION_SPLIT)):
+        if before.hash_of(split) != after.hash_of(split):
+            yield f"The {name} splits differ: scores on them cannot be compared, and the data may cause a change."
+    if before.summary.get("arithmetic") != after.summary.get("arithmetic"):
         yield "The models were trained on different kinds of CPU; that alone can move the accuracy by 0.1 points."
 
 
@@ -40,23 +41,23 @@ def _stale(before: Revision, after: Revision) -> Iterator[str]:
 def _selection(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
     if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
         yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
-    looks = git("log", "--format=%h", _span(before, after), "--", PREDICTIONS).count("\n") + 1
+    looks = git("log", "--format=%h", _span(before, after), "--", str(paths.PREDICTIONS)).count("\n") + 1
     if looks > 1:
         yield (
-            f"{looks} commits since {before.label} brought results on the test set. If they were chosen by these, the "
-            "test accuracy is too good to be true; choose by the validation scores."
+            f"{looks} commits since {before.label} have results on the test set. If one was selected by them, its test "
+            "accuracy is biased upwards; select by the validation scores."
         )
     gain = {split: after.scores[split]["accuracy"] - before.scores[split]["accuracy"] for split in SPLITS}
     if comparison and comparison.p < LEVEL and gain["test"] > 0 > gain["validation"]:
-        yield "Test accuracy rose while validation accuracy fell: selection by validation would not choose this."
+        yield "Test accuracy rose while validation accuracy fell: selection by validation would not have chosen this."
 
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:
     missing = git("rev-list", "--count", _span(after, before))
     if missing != "0":
         yield (
-            f"{before.label} has {missing} commits that {after.label} lacks; what they changed shows here the other "
-            "way round. Merge them first."
+            f"{before.label} has {missing} commits that {after.label} lacks; what they changed appears here "
+            "reversed. Merge them first."
         )
 
 

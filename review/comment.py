@@ -1,13 +1,12 @@
-"""Put a report under the open pull request of a branch: one comment, which later reports replace.
+"""Post a report as a comment on the open pull request of a branch. A later report replaces the comment.
 
     GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=… python -m review.comment OWNER:BRANCH report/report.md
 
-Pictures cannot be part of a comment; --pictures names the page that has them. Needs the standard library alone: the
-job whose token may write installs nothing.
+A comment cannot contain the pictures; --pictures gives the address of the page that has them. Only the standard library
+is needed: the job whose token may write installs nothing.
 """
 
 import argparse
-import inspect
 import json
 import os
 import sys
@@ -18,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 MARKER = "<!-- the review of the results -->"
-AUTHOR = "github-actions[bot]"  # whose comment is replaced: nobody else's, whatever it says
+AUTHOR = "github-actions[bot]"  # only this author's comment is replaced
 LONGEST = 60_000  # characters; GitHub takes 65,536
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("branch", metavar="OWNER:BRANCH")
     parser.add_argument("report", type=Path, metavar="REPORT")
     parser.add_argument("--pictures", metavar="URL", default="")
@@ -45,7 +43,7 @@ def main() -> None:
 
 
 def comment(report: str, pictures: str) -> str:
-    """The report's text up to its pictures, under a marker that tells it from other comments."""
+    """The report's text up to its pictures, below a marker that distinguishes it from other comments."""
     text = report.partition("\n## Pictures\n")[0][:LONGEST]
     link = f" [The pictures are in the artifact of its run.]({pictures})" if pictures else ""
     return f"{MARKER}\n{text}\n\nThis report was made by the code of the pull request.{link}\n"

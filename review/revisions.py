@@ -1,7 +1,5 @@
-"""What a revision of the project holds, read from git through DVC: no cache and no remote is needed."""
+"""The params and results of a revision, read from git through DVC: no cache and no remote is needed."""
 
-import hashlib
-import json
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,25 +14,21 @@ from pydantic import FiniteFloat, TypeAdapter
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from classifier import results
-from classifier.cli import InputError
-from review.repository import switched
-from review.stale import stale
+from classifier import tables
+from classifier.errors import UserError
+from classifier.params import PARAMS
+from project import paths, seeds
+from project.repository import at_revision
+from project.stale import stale
 
-PREDICTIONS = "metrics/predictions.csv"
 NEEDED = (
-    "params.yaml",
-    "dvc.lock",
-    "metrics/train.json",
-    "metrics/evaluate.json",
-    PREDICTIONS,
-    "plots/history.csv",
+    PARAMS,
+    paths.DVC_LOCK,
+    paths.TRAINING_SUMMARY,
+    paths.SCORES,
+    paths.PREDICTIONS,
+    paths.HISTORY,
 )
-MISTAKES = "plots/mistakes.npy"
-SEEDS = "metrics/seeds"
-NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
-PREPARED = "data/prepared"
-TEST_SPLIT = "data/prepared/test"
 
 SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 
@@ -43,10 +37,10 @@ SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 class Revision:
     """A revision's params and results.
 
-    name: as it was asked for. commit: None for the workspace. recipe: a name for its params. lock: the stages of
-    dvc.lock. cost, scores, predictions, history: as train and evaluate wrote them. mistakes: the images of the wrong
-    predictions, in the order of predictions, uint8 of shape (n, height, width); None where the revision has none.
-    seeds: test accuracies of several seeds, by recipe. stale: what keeps the results from being up to date.
+    name: as the user gave it. commit: None for the workspace. recipe: see project.seeds. lock: the stages of dvc.lock.
+    summary, scores, predictions, history: as train and evaluate wrote them. mistakes: the images of the wrong
+    predictions, in the order of predictions, uint8 of shape (n, height, width); None if the revision lacks them.
+    seeds: the test accuracies of several seeds, by recipe. stale: why the results are stale, empty if they are not.
     test_readers: the stages that depend on the test split.
     """
 
@@ -55,7 +49,7 @@ class Revision:
     recipe: str
     classes: list[str]
     lock: dict[str, Any]
-    cost: dict[str, Any]
+    summary: dict[str, Any]
     scores: dict[str, dict[str, float]]
     predictions: pd.DataFrame
     history: pd.DataFrame
@@ -76,9 +70,9 @@ class Revision:
         """The hashes of the modules behind the results, by path."""
         return {path: md5 for path, md5 in self._inputs.items() if path.endswith(".py")}
 
-    def hash_of(self, path: str) -> str | None:
-        """The hash of a stage's input or output as dvc.lock records it."""
-        return self._inputs.get(path)
+    def hash_of(self, path: Path) -> str | None:
+        """The hash of a dep of a stage, as dvc.lock records it."""
+        return self._inputs.get(str(path))
 
     @cached_property
     def _inputs(self) -> dict[str, str]:
@@ -87,71 +81,44 @@ class Revision:
 
 def same_test_set(before: Revision, after: Revision) -> bool:
     """Whether the predictions are of the same images in the same order."""
-    return before.hash_of(TEST_SPLIT) == after.hash_of(TEST_SPLIT) and before.predictions["actual"].equals(
+    return before.hash_of(paths.TEST_SPLIT) == after.hash_of(paths.TEST_SPLIT) and before.predictions["actual"].equals(
         after.predictions["actual"]
     )
 
 
-def recipe(params: dict[str, Any]) -> str:
-    """A short name of all params that scores depend on, but the seed of the training.
-
-    Runs of one recipe differ by chance alone. What is off, 0 or false, counts as absent: a new param that is off
-    leaves the names as they are.
-    """
-    on = {
-        section: {key: value for key, value in values.items() if value and f"{section}.{key}" not in NOT_OF_THE_RECIPE}
-        for section, values in params.items()
-    }
-    kept = {section: values for section, values in on.items() if values}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def seed_rows(path: Path) -> pd.DataFrame:
-    """The rows of a table of seeds, without those of their mean and standard deviation.
-
-    Raises:
-        InputError: it is no such table.
-    """
-    try:
-        table = pd.read_csv(path, dtype={"seed": str, "model": str, "accuracy": float})
-        table[["seed", "accuracy"]]  # older tables have no other columns in common
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path} is no table of seeds ({' '.join(str(error).split())}); make seeds makes it") from None
-    return table[table["seed"].str.isdigit()].astype({"seed": int})
-
-
 def read(repo: Repo, name: str) -> Revision:
-    """Read a revision's results.
+    """Read a revision's params and results.
 
     Raises:
-        InputError: there is no such revision, it holds no results, or they are not what the stages write.
+        UserError: there is no such revision, it holds no results, or they are not what the stages write.
     """
-    with tempfile.TemporaryDirectory() as temporary, switched(repo, name) as commit:
+    with tempfile.TemporaryDirectory() as temporary, at_revision(repo, name) as commit:
         folder = Path(temporary)
-        seeds = repo.dvcfs.find(SEEDS) if repo.dvcfs.exists(SEEDS) else []
-        for path in filter(repo.dvcfs.exists, [*NEEDED, MISTAKES, *seeds]):
+        seeds_tables = repo.dvcfs.find(str(paths.SEEDS)) if repo.dvcfs.exists(str(paths.SEEDS)) else []
+        for path in filter(repo.dvcfs.exists, [*map(str, NEEDED), str(paths.MISTAKES), *seeds_tables]):
             target = folder / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             repo.dvcfs.get_file(path, str(target))
-        for path in NEEDED:
-            if not (folder / path).exists():
-                raise InputError(f"{name} holds no results: {path} is missing; run dvc repro there, and commit")
+        for needed in NEEDED:
+            if not (folder / needed).exists():
+                raise UserError(f"{name} holds no results: {needed} is missing; run dvc repro there, and commit")
         try:
-            return _parsed(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
-        except (InputError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
+            return _parse(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
+        except (UserError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
             reason = " ".join(str(error).replace(f"{folder}/", "").split())
-            raise InputError(f"the results of {name} are not what the stages write: {reason:.200}") from error
+            raise UserError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
 
 def _test_readers(repo: Repo) -> list[str]:
-    stages = repo.index.stages
-    return sorted({stage.name for stage in stages for dep in stage.deps if dep.def_path in (TEST_SPLIT, PREPARED)})
+    """The stages that depend on the test split, or on the folder of all splits."""
+    read = {str(paths.TEST_SPLIT), str(paths.PREPARED)}
+    return sorted({stage.name for stage in repo.index.stages for dep in stage.deps if dep.def_path in read})
 
 
 def _accuracies(folder: Path) -> dict[str, list[float]]:
-    """By recipe, of all tables with the two seeds that a spread needs."""
-    tables = {path.stem: seed_rows(path)["accuracy"].tolist() for path in folder.glob("*.csv")}
-    return {name: values for name, values in tables.items() if len(values) > 1}
+    """The test accuracies of each recipe with at least two seeds, which is what a standard deviation needs."""
+    by_recipe = {path.stem: seeds.read_accuracies(path) for path in folder.glob("*.csv")}
+    return {recipe: accuracies for recipe, accuracies in by_recipe.items() if len(accuracies) > 1}
 
 
 def _scores(path: Path) -> dict[str, dict[str, float]]:
@@ -162,22 +129,24 @@ def _scores(path: Path) -> dict[str, dict[str, float]]:
     return scores
 
 
-def _parsed(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
+def _parse(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
+    """The revision whose files are in a folder."""
     yaml = YAML(typ="safe")
-    params = yaml.load(folder / "params.yaml")
+    params = yaml.load(folder / PARAMS)
     classes = [str(name) for name in params["dataset"]["classes"]]
-    predictions = results.read_predictions(folder / PREDICTIONS, classes)
+    predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
+    mistakes = folder / paths.MISTAKES
     return Revision(
         name=name,
         commit=commit,
-        recipe=recipe(params),
+        recipe=seeds.recipe(params),
         classes=classes,
-        lock=yaml.load(folder / "dvc.lock")["stages"],
-        cost=results.read_cost(folder / "metrics/train.json"),
-        scores=_scores(folder / "metrics/evaluate.json"),
+        lock=yaml.load(folder / paths.DVC_LOCK)["stages"],
+        summary=tables.read_summary(folder / paths.TRAINING_SUMMARY),
+        scores=_scores(folder / paths.SCORES),
         predictions=predictions,
-        history=results.read_history(folder / "plots/history.csv"),
-        mistakes=results.read_mistakes(folder / MISTAKES, predictions) if (folder / MISTAKES).exists() else None,
-        seeds=_accuracies(folder / SEEDS),
+        history=tables.read_history(folder / paths.HISTORY),
+        mistakes=tables.read_mistakes(mistakes, predictions) if mistakes.exists() else None,
+        seeds=_accuracies(folder / paths.SEEDS),
         **about,
     )

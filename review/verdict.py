@@ -1,12 +1,13 @@
-"""The sentence or two at the top of a review: better, worse or no evidence of a difference."""
+"""The verdict at the top of a review: better, worse or no evidence of a difference."""
 
 from typing import NamedTuple
 
-from review.statistics import LEVEL, Change, Comparison
+from project.text import percent
+from review.significance import LEVEL, Change, Comparison
 
 
 class Verdict(NamedTuple):
-    """kind: "Better", "Worse" or "No evidence of a difference". reason: what it rests on, in sentences."""
+    """kind: "Better", "Worse" or "No evidence of a difference". reason: the evidence, in sentences."""
 
     kind: str
     reason: str
@@ -15,26 +16,28 @@ class Verdict(NamedTuple):
 def judge(comparison: Comparison, seed_margin: float | None, only_seed: bool) -> Verdict:
     """Judge a change of test accuracy.
 
-    A difference is claimed only if McNemar's test calls the images gained and lost more than chance, and if it is
-    larger than what another seed makes, where that is known.
+    A difference is claimed only if McNemar's test rejects that chance alone explains the newly correct and newly wrong
+    images, and if the difference exceeds what another seed causes, where that was measured.
 
-    seed_margin: how far the accuracies of two runs of one recipe may lie apart, None if that was not measured.
-    only_seed: the seed of the training is all that differs.
+    seed_margin: as by significance.seed_margin, None if no seeds were measured. only_seed: the two differ in the seed
+    of the training alone.
     """
     nothing = "No evidence of a difference"
     accuracy, outcomes = comparison.accuracy, comparison.outcomes
-    if not outcomes.gained and not outcomes.lost:
-        return Verdict(nothing, "Both get exactly the same test images right.")
-    amount = f"Test accuracy {accuracy.before:.2%} → {accuracy.after:.2%}, {in_points(accuracy)}"
-    evidence = f"{outcomes.gained} images gained, {outcomes.lost} lost, {p_value(comparison.p)}"
+    if not outcomes.newly_correct and not outcomes.newly_wrong:
+        return Verdict(nothing, "Both classify exactly the same test images correctly.")
+    amount = f"Test accuracy {percent(accuracy.before)} → {percent(accuracy.after)}, {in_points(accuracy)}"
+    evidence = (
+        f"{outcomes.newly_correct} images newly correct, {outcomes.newly_wrong} newly wrong, {p_value(comparison.p)}"
+    )
     if only_seed:
         return Verdict(nothing, f"{amount}, but only the training's seed differs, so this is chance.")
     if comparison.p >= LEVEL:
-        return Verdict(nothing, f"{amount}: {evidence}, which chance alone does as well.")
+        return Verdict(nothing, f"{amount}: {evidence}, which chance alone can explain.")
     if seed_margin is None:
-        noise = "Whether another seed undoes it is not known; `make seeds` measures that."
+        noise = "How much another seed changes was not measured; `make seeds` measures it."
     elif abs(accuracy.difference) <= seed_margin:
-        noise = f"This is within seed noise: two runs of one recipe lie up to {100 * seed_margin:.2f} points apart."
+        noise = f"This is within seed noise: two runs of one recipe can differ by {100 * seed_margin:.2f} points."
         return Verdict(nothing, f"{amount}: {evidence}. {noise}")
     else:
         noise = f"This is beyond seed noise, which explains up to {100 * seed_margin:.2f} points."

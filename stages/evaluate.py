@@ -1,7 +1,7 @@
 """Measure the trained model on the training, validation and test split.
 
-The only stage that reads the test split. Writes the scores of all three splits, and for the test split what a review
-needs beyond them: every prediction, the confusions, and the images of all mistakes.
+This is the only stage that measures anything on the test split. It writes the scores of all three splits, and for the
+test split what a review needs: every prediction, the confusion matrix, and the images of all mistakes.
 """
 
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classifier import artifacts, cli, dataset, runtime, scores
+from classifier import artifacts, dataset, model_file, runtime, scores, tables
+from classifier.errors import UserError
 from classifier.params import Evaluate, load_params
 
 if TYPE_CHECKING:
@@ -31,40 +32,49 @@ def evaluate(
     confusion_test: Path,
     mistakes: Path,
 ) -> None:
+    """Classify the splits below prepared with a .keras model; write its scores, tables and the images of mistakes.
+
+    Raises:
+        UserError: params, data or model are missing or invalid, or the model's outputs are not probabilities.
+    """
     params = load_params()
-    names = params.dataset.classes
-    splits = dataset.load_splits(prepared, SPLITS, len(names))
+    class_names = params.dataset.classes
+    splits = dataset.load_splits(prepared, SPLITS, len(class_names))
     labels = {name: split.labels for name, split in splits.items()}
-    images = splits["test"].images
+    test_images = splits["test"].images
 
     runtime.start(params.runtime)
-    network = artifacts.read_model(model, images.shape[1:], len(names))
+    network = model_file.read_model(model, test_images.shape[1:], len(class_names))
     probabilities = {}
     for name in SPLITS:
-        # Out of memory as soon as it is classified: scores take some, too
+        # Release each split once it is classified: the scores need memory, too
         probabilities[name] = classify(network, splits.pop(name).images, params.evaluate)
         print(f"{name}: {len(labels[name]):,} images classified")
 
     summaries = {split: scores.summary(labels[split], probabilities[split]) for split in SPLITS}
-    tables = {split: scores.per_class(labels[split], probabilities[split], names) for split in SPLITS}
+    by_class = {split: scores.per_class(labels[split], probabilities[split], class_names) for split in SPLITS}
     artifacts.write_json(metrics, summaries)
-    artifacts.write_csv(per_class, pd.concat(tables, names=["split"]).reset_index("split"))
-    print(pd.DataFrame(summaries).T.round(4), tables["test"].round(3).to_string(index=False), sep="\n\n")
+    tables.write(per_class, pd.concat(by_class, names=["split"]).reset_index("split"), tables.PER_CLASS)
+    print(pd.DataFrame(summaries).T.round(4), by_class["test"].round(3).to_string(index=False), sep="\n\n")
 
-    confusion = {split: scores.confusion_counts(labels[split], probabilities[split], names) for split in SPLITS}
-    artifacts.write_csv(confusion_train, confusion["train"])
-    artifacts.write_csv(confusion_test, confusion["test"])
-    artifacts.write_csv(confused_pairs, scores.confused_pairs(confusion["test"]))
+    confusion = {split: scores.confusion_counts(labels[split], probabilities[split], class_names) for split in SPLITS}
+    tables.write(confusion_train, confusion["train"], tables.CONFUSION)
+    tables.write(confusion_test, confusion["test"], tables.CONFUSION)
+    tables.write(confused_pairs, scores.confused_pairs(confusion["test"]), tables.CONFUSED_PAIRS)
 
-    artifacts.write_csv(predictions, scores.predictions(labels["test"], probabilities["test"], names))
-    artifacts.write_array(mistakes, images[probabilities["test"].argmax(axis=1) != labels["test"]])
+    predicted = scores.predictions(labels["test"], probabilities["test"], class_names)
+    tables.write(predictions, predicted, tables.predictions_schema(class_names))
+    artifacts.write_array(mistakes, test_images[probabilities["test"].argmax(axis=1) != labels["test"]])
 
 
 def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evaluate) -> NDArray[np.floating]:
-    """The probability of every class for every image, of shape (n, classes).
+    """The probability of every class for every image: float32 of shape (n, classes).
+
+    images: of shape (n, height, width). With evaluate.flip_average, the probabilities are averaged over each image and
+    its horizontal flip (test-time augmentation).
 
     Raises:
-        InputError: what the network returns are no probabilities.
+        UserError: the network's outputs are not probabilities.
     """
     batches = []
     for start in range(0, len(images), settings.batch_size):
@@ -74,10 +84,6 @@ def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evalua
             predicted = (predicted + network.predict_on_batch(batch[:, :, ::-1])) / 2
         batches.append(predicted)
     probabilities: NDArray[np.floating] = np.concatenate(batches)
-    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # nor if it is NaN
-        raise cli.InputError("the model's outputs are no probabilities; dvc repro --force train trains it anew")
+    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # False for NaN
+        raise UserError("the model's outputs are not probabilities; dvc repro --force train trains it anew")
     return probabilities
-
-
-if __name__ == "__main__":
-    cli.run(evaluate)

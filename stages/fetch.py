@@ -1,18 +1,24 @@
-"""Put the dataset's four IDX files, decompressed and checked, into a folder.
+"""Copy the dataset's four IDX files, decompressed and checked, into a folder.
 
 They come from the first source that has them all: those of params.yaml, or those in the environment variable
-DATASET_SOURCES, separated by spaces. Every file's SHA-256 is checked, so the source cannot change a result.
+DATASET_SOURCES, separated by spaces. Every file's SHA-256 is checked, so that the source cannot change a result.
 """
 
 import os
 import shlex
 from pathlib import Path
 
-from classifier import artifacts, cli, sources
+from classifier import artifacts, sources
+from classifier.errors import UserError
 from classifier.params import load_params
 
 
 def fetch(raw: Path) -> None:
+    """Fetch the dataset into the folder raw.
+
+    Raises:
+        UserError: no source has the files; the message names the reason of each.
+    """
     params = load_params()
     name = params.dataset.name
     files = [file for _, file in params.dataset.files]
@@ -28,7 +34,7 @@ def fetch(raw: Path) -> None:
         else:
             print(f"{name} from {source}")
             return
-    raise cli.InputError(
+    raise UserError(
         "\n".join(
             [
                 f"no source has the files of {name}:",
@@ -38,7 +44,3 @@ def fetch(raw: Path) -> None:
             ]
         )
     )
-
-
-if __name__ == "__main__":
-    cli.run(fetch)

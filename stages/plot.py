@@ -1,18 +1,18 @@
-"""Draw the pictures of the trained model's results from what train and evaluate wrote.
+"""Draw the pictures of the results that train and evaluate wrote.
 
-Puts the learning curves and the training's metrics where git keeps them, too: what train leaves is in the cache alone,
-since DVC shares no finished run of a stage that writes to git.
+Copies the learning curves and the training's summary into the folders that git keeps, too. Stage train leaves them in
+the cache alone, because DVC cannot share a finished run of a stage that writes to git.
 """
 
 from pathlib import Path
 
-from classifier import artifacts, cli, figures, results, scores
+from classifier import artifacts, figures, scores, tables
 from classifier.params import load_params
 
 
 def plot(
     history: Path,
-    cost: Path,
+    summary: Path,
     per_class: Path,
     confusion_train: Path,
     confusion_test: Path,
@@ -22,33 +22,33 @@ def plot(
     metrics: Path,
     pictures: Path,
 ) -> None:
+    """Copy history to curves and summary to metrics, and draw the folder pictures from all that is read.
+
+    Raises:
+        UserError: params.yaml or a file is missing or invalid.
+    """
     params = load_params()
-    name, names = params.dataset.name, params.dataset.classes
-    learning_curves = results.read_history(history)
-    training_cost = results.read_cost(cost)
-    test_scores = results.read_per_class(per_class, names).query("split == 'test'")
-    predicted = results.read_predictions(predictions, names)
-    wrong = scores.mistakes(predicted).sort_values("confidence", ascending=False, kind="stable")
-    worst = wrong.head(params.plot.mistakes)
+    name, class_names = params.dataset.name, params.dataset.classes
+    learning_curves = tables.read_history(history)
+    training_summary = tables.read_summary(summary)
+    test_scores = tables.read_per_class(per_class, class_names).query("split == 'test'")
+    test_counts = tables.read_confusion(confusion_test, class_names)
+    training_counts = tables.read_confusion(confusion_train, class_names)
+    predicted = tables.read_predictions(predictions, class_names)
+    worst = scores.mistakes(predicted, class_names).head(params.plot.mistakes)
+    images = tables.read_mistakes(mistakes, predicted)[worst.index]
     captions = [f"{row.actual}\nas {row.predicted}, {row.confidence:.1%}" for row in worst.itertuples()]
-    images = results.read_mistakes(mistakes, predicted)[worst.index]
     drawn = {
         "learning_curves": figures.learning_curves(learning_curves, f"{name}: learning curves"),
-        "confusion_test": figures.confusion_matrix(results.read_confusion(confusion_test, names), f"{name}: test set"),
-        "confusion_train": figures.confusion_matrix(
-            results.read_confusion(confusion_train, names), f"{name}: training set"
-        ),
+        "confusion_test": figures.confusion_matrix(test_counts, f"{name}: test set"),
+        "confusion_train": figures.confusion_matrix(training_counts, f"{name}: training set"),
         "per_class": figures.per_class_scores(test_scores, f"{name}: precision and recall on the test set"),
         "mistakes": figures.gallery(images, captions, f"{name}: the most confident mistakes on the test set"),
     }
-    artifacts.write_csv(curves, learning_curves)
-    artifacts.write_json(metrics, training_cost)
+    tables.write(curves, learning_curves, tables.HISTORY)
+    artifacts.write_json(metrics, training_summary)
     with artifacts.replacing(pictures) as folder:
         folder.mkdir()
         for title, figure in drawn.items():
-            artifacts.write_figure(folder / f"{title}.png", figure)
+            figures.write(folder / f"{title}.png", figure)
     print(f"{len(drawn)} pictures in {pictures}")
-
-
-if __name__ == "__main__":
-    cli.run(plot)

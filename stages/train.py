@@ -1,42 +1,54 @@
-"""Train the model that params.yaml describes on the training split, watching the validation split.
+"""Train the model of params.yaml on the training split, and measure it on the validation split after each epoch.
 
-Writes the model after its last epoch, the curves of loss and accuracy, and what the training cost. It never sees the
-test split.
+Writes the model as it is after the last epoch, the learning curves, and a summary of the training. This stage does not
+read the test split.
 """
 
 from pathlib import Path
 
-from classifier import artifacts, cli, dataset, runtime
+from classifier import artifacts, dataset, model_file, runtime, tables
 from classifier.params import load_params
+from classifier.provenance import Inputs
 
 
-def train(prepared: Path, model: Path, history: Path, cost: Path) -> None:
+def train(prepared: Path, model: Path, history: Path, summary: Path) -> None:
+    """Train on the splits below prepared, and write a .keras file, a table of tables.HISTORY and a JSON file.
+
+    Raises:
+        UserError: params or data are missing or invalid, the loss became NaN or infinite, or params.yaml or the code
+            changed during the training.
+    """
     params = load_params()
-    classes = len(params.dataset.classes)
-    training_split, validation_split = dataset.load_splits(prepared, ("train", "validation"), classes).values()
+    num_classes = len(params.dataset.classes)
+    training_split, validation_split = dataset.load_splits(prepared, ("train", "validation"), num_classes).values()
 
     runtime.start(params.runtime)
-    import keras  # only now: TensorFlow must not wake before the settings
+    import keras  # TensorFlow is imported under the settings of runtime.start, so not before it
 
     from classifier import checkpoint, models, training
 
+    inputs = Inputs()
     keras.utils.set_random_seed(params.train.seed)
     with runtime.strategy(params.runtime).scope() as strategy:
-        network = models.build(params.model, training_split.images.shape[1:], classes)
-        print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images an epoch")
+        network = models.build(params.model, training_split.images.shape[1:], num_classes)
+        print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images per epoch")
         if params.runtime.distributed:
-            print(f"each batch is shared by {strategy.num_replicas_in_sync} devices")
+            print(f"each batch is distributed over {strategy.num_replicas_in_sync} devices")
         identity = checkpoint.identity(
-            [params.model, params.train, params.augment, params.runtime], [training_split, validation_split]
+            [params.model, params.train, params.augment, params.runtime], [training_split, validation_split], inputs
         )
         progress = checkpoint.Checkpoint(model.with_name(f".{model.name}.checkpoint"), identity)
-        curves = training.fit(network, training_split, validation_split, params.train, params.augment, progress)
+        # An edit stops the training in that epoch, not after its last one
+        unchanged = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: inputs.check())
+        curves = training.fit(
+            network, training_split, validation_split, params.train, params.augment, progress, [unchanged]
+        )
     best = curves.sort_values("val_loss", kind="stable").iloc[0]
 
-    artifacts.write_model(model, network)
-    artifacts.write_csv(history, curves)
+    model_file.write_model(model, network)
+    tables.write(history, curves, tables.HISTORY)
     artifacts.write_json(
-        cost,
+        summary,
         {
             "parameters": network.count_params(),
             "multiply_adds": models.multiply_adds(network),
@@ -49,7 +61,3 @@ def train(prepared: Path, model: Path, history: Path, cost: Path) -> None:
         },
     )
     progress.remove()
-
-
-if __name__ == "__main__":
-    cli.run(train)

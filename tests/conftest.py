@@ -70,6 +70,11 @@ class Project:
         return {str(file): hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in kept}
 
 
+def is_training(command: list[str] | None) -> bool:
+    """Whether a process's command line, None if it is unknown, is that of stage train."""
+    return (command or [])[1:4] == ["-m", "stages", "train"]
+
+
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for a condition, which must come true in that time."""
     end = time.monotonic() + seconds

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from classifier import artifacts, figures
-from classifier.cli import InputError
+from classifier import artifacts, figures, tables
+from classifier.errors import UserError
 from tests.conftest import ROOT
 
 
@@ -53,14 +53,14 @@ def test_leftovers_of_a_killed_run_do_not_disturb(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "metrics").write_text("a file where the folder should be")
-    with pytest.raises(InputError, match=r"cannot write .*train\.json: (Not a directory|File exists)$"):
+    with pytest.raises(UserError, match=r"cannot write .*train\.json: (Not a directory|File exists)$"):
         artifacts.write_json(tmp_path / "metrics" / "train.json", {})
 
 
 @pytest.mark.parametrize(
     "write",
     [
-        'artifacts.write_csv({}, pandas.DataFrame({{"x": range(20_000)}}))',
+        'tables.write({}, pandas.DataFrame({{"x": range(20_000)}}), {{"x": int}})',
         "artifacts.write_array({}, numpy.arange(20_000))",
     ],
 )
@@ -69,9 +69,10 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, write: str) -> None:
     program = f"""
 from pathlib import Path
 import numpy, pandas
-from classifier import artifacts, cli
-def main(): {write.format(f"Path({str(path)!r})")}
-cli.run(main)
+from classifier import artifacts, tables
+from project import cli
+with cli.one_line_errors("main"):
+    {write.format(f"Path({str(path)!r})")}
 """
 
     def limit_file_size() -> None:  # the system refuses the rest of a file, as a full disk does
@@ -94,7 +95,7 @@ def test_a_broken_array_is_told_in_one_line(tmp_path: Path, damage: Callable[[by
     artifacts.write_array(path, np.arange(5))
     assert artifacts.read_array(path).tolist() == [0, 1, 2, 3, 4]
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=r"array\.npy is not a whole NumPy array \(.+\); dvc repro makes it$"):
+    with pytest.raises(UserError, match=r"array\.npy is not a whole NumPy array \(.+\); dvc repro makes it$"):
         artifacts.read_array(path)
 
 
@@ -115,9 +116,9 @@ def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
     counts = pd.DataFrame({"actual": list("aabb"), "predicted": list("abab"), "count": [3, 1, 0, 4]})
     digests = set()
     for name in ("one", "two"):
-        artifacts.write_csv(tmp_path / "table", counts)
+        tables.write(tmp_path / "table", counts, tables.CONFUSION)
         artifacts.write_array(tmp_path / "array", np.arange(5))
-        artifacts.write_figure(tmp_path / "picture", figures.confusion_matrix(counts, "title"))
+        figures.write(tmp_path / "picture", figures.confusion_matrix(counts, "title"))
         content = b"".join((tmp_path / kind).read_bytes() for kind in ("table", "array", "picture"))
         digests.add(hashlib.sha256(content).hexdigest())
         assert b"\r" not in (tmp_path / "table").read_bytes(), name

@@ -1,4 +1,4 @@
-"""Augmented images are the given ones, mirrored, shifted and erased, and the same for the same seed."""
+"""Augmented images are the given ones, flipped, shifted and erased, and the same for the same seed."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ NONE = Augment(flip=False, shift=0, erase=0)
 
 
 def augmented(seed: tuple[int, int] = (1, 2), **settings: Any) -> NDArray[np.uint8]:
-    changed = augmentation.augmented(tf.constant(IMAGES), NONE.model_copy(update=settings), tf.constant(seed, tf.int64))
+    changed = augmentation.augment(tf.constant(IMAGES), NONE.model_copy(update=settings), tf.constant(seed, tf.int64))
     assert changed.dtype == tf.uint8
     assert changed.shape == IMAGES.shape
     return np.asarray(changed)
@@ -25,12 +25,12 @@ def test_nothing_is_changed_unless_asked_for() -> None:
     np.testing.assert_array_equal(augmented(), IMAGES)
 
 
-def test_about_half_of_the_images_are_mirrored() -> None:
+def test_about_half_of_the_images_are_flipped() -> None:
     changed = augmented(flip=True)
-    mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(changed, IMAGES, strict=True)]
+    flipped = [np.array_equal(new, old[:, ::-1]) for new, old in zip(changed, IMAGES, strict=True)]
     same = [np.array_equal(new, old) for new, old in zip(changed, IMAGES, strict=True)]
-    assert all(a != b for a, b in zip(mirrored, same, strict=True))
-    assert 70 < sum(mirrored) < 130
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 70 < sum(flipped) < 130
 
 
 def test_every_shift_up_to_the_given_one_occurs_and_black_enters() -> None:

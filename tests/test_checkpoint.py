@@ -14,6 +14,7 @@ from classifier import models, params, training
 from classifier.checkpoint import Checkpoint, identity
 from classifier.dataset import Split
 from classifier.params import load_params
+from classifier.provenance import Inputs
 from tests.conftest import ROOT
 
 PARAMS = load_params(ROOT / "params.yaml")
@@ -122,9 +123,13 @@ def test_what_belongs_to_another_training_or_is_broken_is_told_and_not_used(
 
 
 def test_the_identity_is_that_of_params_and_data() -> None:
-    base = identity([settings()], [SPLIT])
-    assert identity([settings()], [SPLIT]) == base
+    inputs = Inputs()
+    base = identity([settings()], [SPLIT], inputs)
+    assert identity([settings()], [SPLIT], inputs) == base
     changed = Split(SPLIT.images.copy(), SPLIT.labels)
     changed.images[-1, -1, -1] ^= 1
-    others = [identity([settings(learning_rate=0.002)], [SPLIT]), identity([settings()], [changed])]
+    others = [
+        identity([settings(learning_rate=0.002)], [SPLIT], inputs),
+        identity([settings()], [changed], inputs),
+    ]
     assert len({base, *others}) == 3

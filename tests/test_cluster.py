@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import Project, until
+from tests.conftest import Project, is_training, until
 
 pytestmark = pytest.mark.slow
 
@@ -146,7 +146,7 @@ def raylet(node: Any) -> psutil.Process:
 def trainings_below(process: psutil.Process) -> list[psutil.Process]:
     below = {child.pid for child in process.children(recursive=True)}
     every = psutil.process_iter(["cmdline"])
-    return [each for each in every if each.pid in below and "stages.train" in (each.info["cmdline"] or [])]
+    return [each for each in every if each.pid in below and is_training(each.info["cmdline"])]
 
 
 def kill(process: psutil.Process) -> None:

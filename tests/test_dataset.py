@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier import dataset
-from classifier.cli import InputError
+from classifier.errors import UserError
 from classifier.params import File
 from tests import idx
 
@@ -27,21 +27,21 @@ def test_an_idx_file_is_read_in_its_order(tmp_path: Path) -> None:
         (b"\x00\x00\x09\x03" + bytes(12), "starts with 00 00 09 03"),  # signed bytes
         (b"\x00\x00\x08\x01" + bytes(4), "starts with 00 00 08 01"),  # labels, where images are asked for
         (b"\x00\x00\x08\x03" + bytes(11), "ends within its header"),
-        (b"\x00\x00\x08\x03" + bytes(12), "make 16"),  # no image
-        (idx.encode(IMAGES)[:-1], r"39 bytes; its dimensions \(2, 3, 4\) make 40"),
+        (b"\x00\x00\x08\x03" + bytes(12), "require 16"),  # no image
+        (idx.encode(IMAGES)[:-1], r"39 bytes, but its dimensions \(2, 3, 4\) require 40"),
         (idx.encode(IMAGES) + b"\x00", "41 bytes"),
-        (b"\x00\x00\x08\x03" + b"\xff" * 12, "make 79228162458924105385300197391"),  # no overflow
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "require 79228162458924105385300197391"),  # no overflow
     ],
 )
 def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         read_idx(tmp_path / "images", content)
 
 
 def test_an_idx_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(idx.encode(IMAGES))
     with pytest.raises(
-        InputError, match=r"images has SHA-256 \w{64}, params\.yaml has 0{64}; dvc repro fetches it anew"
+        UserError, match=r"images has SHA-256 \w{64}, params\.yaml has 0{64}; dvc repro fetches it again"
     ):
         dataset.read_idx(tmp_path / "images", 3, "0" * 64)
 
@@ -54,21 +54,21 @@ def read_idx(path: Path, content: bytes) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 1, 2], "no split"), ([0, 5], "label 5, but params.yaml names 5 classes, 0 to 4")],
+    [([0, 1, 2], "do not form a split"), ([0, 5], "label 5, but params.yaml names 5 classes, 0 to 4")],
 )
 def test_labels_must_fit_the_images_and_the_classes(tmp_path: Path, labels: list[int], message: str) -> None:
     files = []
     for name, array in (("images", IMAGES), ("labels", np.array(labels, np.uint8))):
         (tmp_path / name).write_bytes(idx.encode(array))
         files.append(File(name=name, sha256=hashlib.sha256(idx.encode(array)).hexdigest()))
-    with pytest.raises(InputError, match=message):
-        dataset.read_split(tmp_path, files[0], files[1], classes=5)
+    with pytest.raises(UserError, match=message):
+        dataset.read_split(tmp_path, files[0], files[1], num_classes=5)
 
 
 def test_a_split_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     split = dataset.Split(IMAGES, np.array([1, 0], np.uint8))
     dataset.save_split(tmp_path / "train", split)
-    loaded = dataset.load_split(tmp_path / "train", classes=2)
+    loaded = dataset.load_split(tmp_path / "train", num_classes=2)
     np.testing.assert_array_equal(loaded.images, split.images)
     np.testing.assert_array_equal(loaded.labels, split.labels)
 
@@ -77,16 +77,16 @@ def test_a_split_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     ("array", "message"),
     [
         (IMAGES.astype(np.float32), "must be uint8"),
-        (IMAGES[:1], "no split"),
-        (IMAGES[..., None], "no split"),
+        (IMAGES[:1], "do not form a split"),
+        (IMAGES[..., None], "do not form a split"),
         (np.array([{"a": "pickle"}, 1], object), "not a whole NumPy array"),
     ],
 )
 def test_prepared_images_of_another_kind_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
     dataset.save_split(tmp_path / "train", dataset.Split(IMAGES, np.array([1, 0], np.uint8)))
     np.save(tmp_path / "train" / "images.npy", array)
-    with pytest.raises(InputError, match=message):
-        dataset.load_split(tmp_path / "train", classes=2)
+    with pytest.raises(UserError, match=message):
+        dataset.load_split(tmp_path / "train", num_classes=2)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 130])
@@ -94,8 +94,8 @@ def test_a_truncated_array_is_refused(tmp_path: Path, kept: int) -> None:
     dataset.save_split(tmp_path / "train", dataset.Split(IMAGES, np.array([1, 0], np.uint8)))
     path = tmp_path / "train" / "images.npy"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"images\.npy is not a whole NumPy array"):
-        dataset.load_split(tmp_path / "train", classes=2)
+    with pytest.raises(UserError, match=r"images\.npy is not a whole NumPy array"):
+        dataset.load_split(tmp_path / "train", num_classes=2)
 
 
 def test_the_last_images_validate_by_default() -> None:

@@ -1,4 +1,4 @@
-"""The same bits: from run to run, and on one core or more."""
+"""A training gives the same bits from run to run, and on one core or more."""
 
 import hashlib
 import shutil
@@ -16,7 +16,7 @@ def prepared(new_project: Callable[[], Project]) -> Project:
     return project
 
 
-TRAIN = "python -m stages.train --prepared data/prepared --model {0}.keras --cost {0}.json --history {0}.csv"
+TRAIN = "python -m stages train --prepared data/prepared --model {0}.keras --summary {0}.json --history {0}.csv"
 
 
 def train(project: Project, name: str, *prefix: str) -> dict[str, str]:

@@ -12,11 +12,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from classifier.cli import InputError
-from experiments import cluster, plan, seeds, sweep, table
-from experiments.cost import Cost
-from review.revisions import recipe
-from tests.conftest import ROOT, Project, until
+from classifier.errors import UserError
+from experiments import cluster, plan, sweep, table
+from project import paths, seeds
+from project.seeds import recipe
+from tests.conftest import ROOT, Project, is_training, until
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  mirrored: {augment: {flip: true}}\nreferences: []\n"
 
@@ -48,13 +48,13 @@ def test_the_committed_experiments_are_valid_and_differ() -> None:
 def test_a_wrong_list_is_told(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "experiments.yaml"
     path.write_text(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         plan.load(path)
 
 
 def test_an_experiment_with_wrong_params_is_told_by_its_name() -> None:
     wanted = plan.load().model_copy(update={"experiments": {"fast": {"train": {"epoch": 5}}}})
-    with pytest.raises(InputError, match=r"experiments\.yaml: fast: train\.epoch: unknown key, did you mean epochs\?"):
+    with pytest.raises(UserError, match=r"experiments\.yaml: fast: train\.epoch: unknown key, did you mean epochs\?"):
         plan.experiments(wanted)
 
 
@@ -81,52 +81,78 @@ def test_a_sweep_is_every_combination() -> None:
         {"train.learning_rate": "0.002", "model.dropout": "0.25"},
         {"train.learning_rate": "0.002", "model.dropout": "0.5"},
     ]
-    with pytest.raises(InputError, match=r"train\.seed.* missing EQUAL"):
+    with pytest.raises(UserError, match=r"train\.seed.* missing EQUAL"):
         sweep.combinations(["train.seed"])
 
 
 def test_a_cluster_without_ray_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match="Ray is not installed; make extra-ray installs it"):
-        cluster.connected("auto")
+    with pytest.raises(UserError, match="Ray is not installed; make extra-ray installs it"):
+        cluster.connect("auto")
 
 
-def test_the_table_goes_between_the_readmes_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+RUN = {
+    "seed": 1, "loss": 0.25, "accuracy": 0.911, "precision": 0.91, "recall": 0.91, "f1": 0.91,
+    "validation_accuracy": 0.93, "parameters": 1234, "multiply_adds": 10**6, "epochs": 5, "images_seen": 270_000,
+    "model": "0" * 32,
+}  # fmt: skip
+
+
+def test_the_table_goes_between_the_markers_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    readme = Path("README.md")
-    readme.write_text(f"# Title\n\n{table.BEGIN}\nold\n{table.END}\n\nthe end\n")
-    scores = {"validation_accuracy": 0.93, "loss": 0.25, "f1": 0.91}
-    runs = pd.DataFrame([{"seed": seed, "accuracy": 0.91 + seed / 1000, **scores} for seed in (1, 2, 3)])
+    page = paths.EXPERIMENTS_PAGE
+    page.parent.mkdir()
+    page.write_text(f"# Title\n\n{table.BEGIN}\nold\n{table.END}\n\nthe end\n")
+    runs = pd.DataFrame([RUN | {"seed": seed, "accuracy": 0.91 + seed / 1000} for seed in (1, 2, 3)])
     experiment = plan.Experiment(name="wide", params={}, recipe="abc", changes={})
-    row = table.row(experiment, Cost(1234, 10**6, 5, 270_000, 0.2), runs)
+    row = table.row(experiment, runs)
+    assert row.compute == pytest.approx(6 * 0.27)
     table.publish([row], [plan.Reference(name="people", accuracy=0.835, source="somewhere")])
-    before, line, after = readme.read_text().partition(
-        "| wide | 1,234 | 5 | 270,000 | 0.20 | 93.00% | 91.20 ± 0.10 % (3) | 0.2500 | 0.9100 |\n"
+    before, line, after = page.read_text().partition(
+        "| wide | 1,234 | 1,000,000 | 5 | 270,000 | 1.6 | 93.00 % | 91.20 ± 0.10 % (3 seeds) | 0.2500 | 0.9100 |\n"
     )
     assert line
     assert before.startswith("# Title")
     assert "old" not in before
     assert after == f"\n{table.END}\n\nthe end\n"
     assert [list(found) for found in table.read()] == [pytest.approx(list(row))]
-    assert table.read()[0].cost == Cost(1234, 10**6, 5, 270_000, 0.2)
-    assert table.PICTURE.stat().st_size > 10_000
+    assert paths.EXPERIMENTS_FIGURE.stat().st_size > 10_000
 
     table.publish([], [])
     assert table.read() == []
-    readme.write_text("no markers")
-    with pytest.raises(InputError, match="lacks the lines"):
+    page.write_text("no markers")
+    with pytest.raises(UserError, match="lacks the lines"):
         table.publish([row], [])
 
 
-def test_the_readme_and_the_table_show_the_experiments_that_are_complete() -> None:
+def test_the_tables_show_the_experiments_that_are_complete() -> None:
     wanted = plan.load()
-    complete = [each for each in plan.experiments(wanted) if len(seeds.runs(each.recipe)) >= wanted.seeds]
+    runs = [(each, seeds.read(each.recipe)) for each in plan.experiments(wanted)]
+    complete = [(each, found) for each, found in runs if len(found) >= wanted.seeds]
     rows = table.read()
-    assert [row.name for row in rows] == [each.name for each in complete]
-    for row, each in zip(rows, complete, strict=True):
-        assert list(row) == pytest.approx(list(table.row(each, row.cost, seeds.runs(each.recipe))), abs=1e-6)
-    readme = Path("README.md").read_text(encoding="utf-8")
-    assert table.markdown(rows) in readme
+    assert [row.name for row in rows] == [each.name for each, _ in complete]
+    for row, (each, found) in zip(rows, complete, strict=True):
+        assert list(row) == pytest.approx(list(table.row(each, found)), abs=1e-6)
+    assert table.markdown(rows) in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8")
+
+
+def test_runs_of_a_recipe_are_kept_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert seeds.read("abc").empty
+    for seed in (3, 1):
+        seeds.add("abc", RUN | {"seed": seed, "accuracy": seed / 10})
+    assert seeds.read("abc").to_dict("records") == [
+        RUN | {"seed": 1, "accuracy": 0.1},
+        RUN | {"seed": 3, "accuracy": 0.3},
+    ]
+    assert seeds.read_accuracies(seeds.path("abc")) == [0.1, 0.3]
+    older = "seed,accuracy\n1,0.9\n2,0.8\nmean,0.85\nstandard deviation,0.07\n"
+    seeds.path("abc").write_text(older)
+    assert seeds.read_accuracies(seeds.path("abc")) == [0.9, 0.8]
+    for read in (lambda: seeds.read("abc"), lambda: seeds.read_accuracies(Path("README.md"))):
+        Path("README.md").write_text("not a table\n")
+        with pytest.raises(UserError, match=r"is not (the|a) table"):
+            read()
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +171,9 @@ def test_two_at_a_time_make_the_table_and_a_second_run_does_only_what_is_missing
     assert "0 of 2 experiments are complete" in project.run("make", "experiments", "JOBS=2").stdout
     kept = (project.folder / "metrics/experiments.csv").read_text()
     assert [line.split(",")[0] for line in kept.splitlines()] == ["name", "baseline", "mirrored"]
-    readme = (project.folder / "README.md").read_text()
-    assert re.search(r"^\| baseline \| 34,826 \| 2 \| 1,080 \| \d\.\d\d \| .* \(2\) \|", readme, re.MULTILINE)
-    assert "| mirrored | 34,826 | 2 | 1,080 |" in readme
+    page = (project.folder / "docs/experiments.md").read_text()
+    assert re.search(r"^\| baseline \| 34,826 \| 2,440,960 \| 2 \| 1,080 \| .* \(2 seeds\) \|", page, re.MULTILINE)
+    assert "| mirrored | 34,826 | 2,440,960 | 2 | 1,080 |" in page
 
     before = project.snapshot()
     assert "2 of 2 experiments are complete" in project.run("make", "experiments").stdout
@@ -165,7 +191,7 @@ def test_the_bits_are_those_of_one_training_alone(project: Project) -> None:
     path.write_text(re.sub(r"[0-9a-f]{32}$", "0" * 32, path.read_text(), count=1, flags=re.MULTILINE))
     failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
     assert failed.returncode == 1
-    assert "error: experiments: baseline came out otherwise: model differ" in failed.stderr
+    assert "error: experiments: baseline has other results: model differ" in failed.stderr
 
 
 @pytest.mark.slow
@@ -178,7 +204,7 @@ def test_one_that_fails_does_not_end_the_others(project: Project) -> None:
     result = project.run("make", "experiments", "JOBS=2", check=False)
     assert result.returncode
     assert re.search(r"error: experiments: seed-\d-of-\w+, seed-\d-of-\w+ failed; dvc queue logs", result.stderr)
-    assert "| small | 34,826 | 1 |" in (project.folder / "README.md").read_text()
+    assert "| small | 34,826 | 2,440,960 | 1 |" in (project.folder / "docs/experiments.md").read_text()
 
 
 @pytest.mark.slow
@@ -197,7 +223,7 @@ def test_an_interruption_ends_the_trainings_and_the_next_call_makes_them(project
     until(lambda: trainings(project) == 0)
     (project.folder / "experiments.yaml").write_text(listed.replace("10000", "1"))
     project.run("make", "experiments")
-    assert "| long | 34,826 | 1 |" in (project.folder / "README.md").read_text()
+    assert "| long | 34,826 | 2,440,960 | 1 |" in (project.folder / "docs/experiments.md").read_text()
 
 
 def trainings(project: Project) -> int:
@@ -205,7 +231,7 @@ def trainings(project: Project) -> int:
     count = 0
     for process in psutil.process_iter(["cmdline", "cwd"]):
         inside = str(process.info["cwd"]).startswith(str(project.folder))
-        count += inside and "stages.train" in (process.info["cmdline"] or [])
+        count += inside and is_training(process.info["cmdline"])
     return count
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from classifier import cli, sources
+from classifier import sources
+from classifier.errors import UserError
 from classifier.params import File
 from stages.fetch import fetch
 from tests import idx
@@ -171,7 +172,7 @@ def test_if_no_source_works_each_is_listed_with_its_reason_and_earlier_files_sta
     earlier.write_text("earlier")
     closed = "http://127.0.0.1:9"
     inside.change(dataset__sources=["/nowhere", web.url, closed, "apt:no-such-package-anywhere"])
-    with pytest.raises(cli.InputError) as caught:
+    with pytest.raises(UserError) as caught:
         fetch(Path("data/raw"))
     lines = str(caught.value).splitlines()
     assert lines[0] == "no source has the files of Fashion-MNIST:"

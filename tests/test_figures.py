@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from classifier import artifacts, figures, results, scores
+from classifier import figures, scores, tables
+from experiments.figures import accuracy_by_compute
 
 NAMES = ["cat", "ant", "bee"]
 LABELS = np.array([0, 0, 1, 2])
@@ -27,12 +28,12 @@ def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
 
 def test_classes_may_be_called_like_numbers_or_nothing(tmp_path: Path) -> None:
     names = ["7", "NA", "1"]
-    artifacts.write_csv(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names))
+    tables.write(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names), tables.CONFUSION)
     table = scores.per_class(LABELS, PROBABILITIES, names)
     table.insert(0, "split", "test")
-    artifacts.write_csv(tmp_path / "scores.csv", table)
-    matrix = figures.confusion_matrix(results.read_confusion(tmp_path / "counts.csv", names), "Test set")
-    bars = figures.per_class_scores(results.read_per_class(tmp_path / "scores.csv", names), "Scores")
+    tables.write(tmp_path / "scores.csv", table, tables.PER_CLASS)
+    matrix = figures.confusion_matrix(tables.read_confusion(tmp_path / "counts.csv", names), "Test set")
+    bars = figures.per_class_scores(tables.read_per_class(tmp_path / "scores.csv", names), "Scores")
     for axes in (matrix.axes[0], bars.axes[0]):
         assert [label.get_text() for label in axes.get_xticklabels()] == names
 
@@ -67,13 +68,13 @@ def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
 def test_names_of_experiments_close_to_each_other_do_not_overlap() -> None:
     table = pd.DataFrame(
         [
-            ("cnn", 0.9, 0.002, 2_000_000, 10**6),
-            ("resnet", 0.943, 0, 10**7, 10**7),
-            ("wide", 0.945, 0, 11 * 10**6, 10**7),
+            ("cnn", 0.9, 0.002, 12),
+            ("resnet", 0.943, 0, 600),
+            ("wide", 0.945, 0, 660),
         ],
-        columns=["name", "accuracy", "accuracy_sd", "multiply_adds", "images_seen"],
+        columns=["name", "accuracy", "accuracy_sd", "compute"],
     )
-    figure = figures.accuracy_by_compute(table, {"people": 0.835}, "Compute")
+    figure = accuracy_by_compute(table, {"people": 0.835}, "Compute")
     figure.draw_without_rendering()
     _, first, second, _ = (text.get_window_extent() for text in figure.axes[0].texts)
     assert not first.overlaps(second)
@@ -81,10 +82,10 @@ def test_names_of_experiments_close_to_each_other_do_not_overlap() -> None:
 
 def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() -> None:
     table = pd.DataFrame(
-        [("small", 0.9, 0.002, 2_000_000, 10**6), ("large", 0.94, 0.001, 20_000_000, 10**6)],
-        columns=["name", "accuracy", "accuracy_sd", "multiply_adds", "images_seen"],
+        [("small", 0.9, 0.002, 12), ("large", 0.94, 0.001, 120)],
+        columns=["name", "accuracy", "accuracy_sd", "compute"],
     )
-    axes = figures.accuracy_by_compute(table, {"people": 0.835}, "Compute").axes[0]
+    axes = accuracy_by_compute(table, {"people": 0.835}, "Compute").axes[0]
     points, *_, line = axes.lines
     np.testing.assert_allclose(np.asarray(points.get_xydata()), [[12, 90], [120, 94]])
     np.testing.assert_allclose(np.asarray(line.get_ydata()), [83.5, 83.5])

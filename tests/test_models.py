@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from classifier import artifacts, models, params, training
-from classifier.cli import InputError
+from classifier import model_file, models, params, training
 from classifier.dataset import Split
+from classifier.errors import UserError
 from classifier.params import load_params
 from tests import idx
 from tests.conftest import ROOT
@@ -65,7 +65,7 @@ def test_multiplications_are_counted_as_by_hand(cnn: keras.Model) -> None:
 
 
 def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> None:
-    artifacts.write_model(tmp_path / "model.keras", cnn)
+    model_file.write_model(tmp_path / "model.keras", cnn)
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     pixels = idx.images_of(np.arange(10, dtype=np.uint8), np.random.default_rng(0))
     assert pixels.dtype == np.uint8
@@ -83,7 +83,7 @@ def test_every_known_architecture_is_a_function() -> None:
 
 
 def test_images_too_small_for_the_network_are_told() -> None:
-    with pytest.raises(InputError, match="cnn does not take 4×4 images"):
+    with pytest.raises(UserError, match="cnn does not take 4×4 images"):
         models.build(PARAMS.model, (4, 4), 10)
 
 
@@ -92,7 +92,7 @@ def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Pat
     model.compile("adam", loss="categorical_crossentropy")
     model.fit(np.ones((4, 3)), np.eye(2)[[0, 1, 0, 1]], verbose=0)
     for name in ("one", "two"):
-        artifacts.write_model(tmp_path / f"{name}.keras", model)
+        model_file.write_model(tmp_path / f"{name}.keras", model)
     assert len({hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}) == 1
     loaded = keras.saving.load_model(tmp_path / "one.keras")
     for saved, kept in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
@@ -100,8 +100,8 @@ def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Pat
 
 
 def test_a_missing_model_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"model\.keras is not a whole Keras model"):
-        artifacts.read_model(tmp_path / "model.keras", (28, 28), 10)
+    with pytest.raises(UserError, match=r"model\.keras is not a whole Keras model"):
+        model_file.read_model(tmp_path / "model.keras", (28, 28), 10)
 
 
 def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
@@ -124,18 +124,18 @@ def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
             for member in source.namelist():
                 target.writestr(member, json.dumps(config) if member == "config.json" else source.read(member))
     for name in ("lambda", "system", "run", "exec"):
-        with pytest.raises(InputError, match=rf"{name}\.keras is not a whole Keras model"):
-            artifacts.read_model(tmp_path / f"{name}.keras", (28, 28), 10)
+        with pytest.raises(UserError, match=rf"{name}\.keras is not a whole Keras model"):
+            model_file.read_model(tmp_path / f"{name}.keras", (28, 28), 10)
     assert not trap.exists()
 
 
 def test_a_model_for_other_images_or_classes_is_refused(tmp_path: Path) -> None:
     model = models.build(PARAMS.model, (28, 28), 10)
-    artifacts.write_model(tmp_path / "model.keras", model)
-    assert artifacts.read_model(tmp_path / "model.keras", (28, 28), 10).count_params() == model.count_params()
+    model_file.write_model(tmp_path / "model.keras", model)
+    assert model_file.read_model(tmp_path / "model.keras", (28, 28), 10).count_params() == model.count_params()
     for shape, classes in (((32, 32), 10), ((28, 28), 9)):
-        with pytest.raises(InputError, match=r"model\.keras leads from"):
-            artifacts.read_model(tmp_path / "model.keras", shape, classes)
+        with pytest.raises(UserError, match=r"model\.keras maps \(None, 28, 28, 1\) to \(None, 10\), but the data has"):
+            model_file.read_model(tmp_path / "model.keras", shape, classes)
 
 
 def settings(**values: object) -> params.Train:
@@ -246,15 +246,15 @@ def test_labels_are_smoothed_for_training_and_not_for_validation() -> None:
     shuffled = training.shuffled_batches(
         split, 10, settings(label_smoothing=0.1), PARAMS.augment, tf.Variable(0, dtype=tf.int64)
     )
-    for batches, true, other in ((shuffled, 0.91, 0.01), (training.ordered_batches(split, 10), 1, 0)):
+    for batches, on_value, off_value in ((shuffled, 0.91, 0.01), (training.ordered_batches(split, 10), 1, 0)):
         ((_, labels),) = batches.as_numpy_iterator()
-        expected = np.full((20, 10), other, np.float32)
-        expected[:, 3] = true
+        expected = np.full((20, 10), off_value, np.float32)
+        expected[:, 3] = on_value
         np.testing.assert_allclose(labels, expected)
 
 
 def test_training_that_diverges_is_told() -> None:
     split = Split(np.full((64, 28, 28), 255, np.uint8), np.arange(64, dtype=np.uint8) % 10)
     model = models.build(PARAMS.model, (28, 28), 10)
-    with pytest.raises(InputError, match=r"lower train\.learning_rate"):
+    with pytest.raises(UserError, match=r"lower train\.learning_rate"):
         training.fit(model, split, split, settings(optimizer="sgd", learning_rate=1e30, epochs=3), PARAMS.augment)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from classifier.cli import InputError
+from classifier.errors import UserError
 from classifier.params import load_params
 from tests.conftest import ROOT
 
@@ -57,7 +57,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(params_file: Path, key: str
         block = block[section]
     block[last] = value
     yaml.dump(content, params_file)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(UserError) as caught:
         load_params(params_file)
     assert f"{key}: " in str(caught.value)
     assert message in str(caught.value)
@@ -66,20 +66,20 @@ def test_a_wrong_value_is_named_with_what_is_allowed(params_file: Path, key: str
 
 def test_a_wrong_item_of_a_list_is_named_by_its_place(params_file: Path) -> None:
     params_file.write_text(params_file.read_text().replace("- Trouser", "- 1"))
-    with pytest.raises(InputError, match=r"dataset\.classes\.1: should be a valid string, not 1"):
+    with pytest.raises(UserError, match=r"dataset\.classes\.1: should be a valid string, not 1"):
         load_params(params_file)
 
 
 def test_a_missing_key_is_named(params_file: Path) -> None:
     params_file.write_text(params_file.read_text().replace("  epochs: 25", "  # epochs: 25"))
-    with pytest.raises(InputError, match=r"train\.epochs: missing"):
+    with pytest.raises(UserError, match=r"train\.epochs: missing"):
         load_params(params_file)
 
 
 def test_all_wrong_values_are_named_at_once(params_file: Path) -> None:
     text = params_file.read_text().replace("epochs: 25", "epochs: 0").replace("dropout: 0.5", "dropout: 5")
     params_file.write_text(text)
-    with pytest.raises(InputError, match=r"model\.dropout: .*; train\.epochs: "):
+    with pytest.raises(UserError, match=r"model\.dropout: .*; train\.epochs: "):
         load_params(params_file)
 
 
@@ -93,19 +93,19 @@ def test_all_wrong_values_are_named_at_once(params_file: Path) -> None:
 )
 def test_broken_yaml_is_placed(params_file: Path, old: str, new: str, message: str) -> None:
     params_file.write_text(params_file.read_text().replace(old, new))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         load_params(params_file)
 
 
 @pytest.mark.parametrize("content", [b"", b"just text", b"[1, 2]", b"\xff\xfe\x00", b"a: \x07"])
 def test_a_file_that_holds_no_params_is_refused(params_file: Path, content: bytes) -> None:
     params_file.write_bytes(content)
-    with pytest.raises(InputError, match=r"params\.yaml"):
+    with pytest.raises(UserError, match=r"params\.yaml"):
         load_params(params_file)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is missing"):
+    with pytest.raises(UserError, match="is missing"):
         load_params(tmp_path / "params.yaml")
 
 

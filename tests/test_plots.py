@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
-from review import plots_page
+from project import paths
 from tests.conftest import ROOT, Project
+from tools import plots_page
 
 CHARTS = 5  # loss, accuracy, two confusion matrices, scores by class
 PICTURES = 5
@@ -48,4 +49,4 @@ def test_every_chart_is_drawn_without_a_network(new_project: Callable[[], Projec
 
 
 def test_the_committed_page_is_the_generated_one() -> None:
-    assert (ROOT / plots_page.PAGE).read_text(encoding="utf-8") == plots_page.page()
+    assert (ROOT / paths.PLOTS_PAGE).read_text(encoding="utf-8") == plots_page.page()

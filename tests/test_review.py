@@ -13,19 +13,20 @@ import pytest
 from playwright.sync_api import Page
 from ruamel.yaml import YAML
 
-from classifier.cli import InputError
+from classifier.errors import UserError
+from project.paths import PREDICTIONS
+from project.repository import open_repo
+from project.seeds import recipe
+from project.stale import stale
 from review import __main__
-from review.repository import opened
-from review.revisions import PREDICTIONS, recipe
-from review.stale import stale
 from tests.conftest import ROOT, Project
 
 HEADINGS = [
     "What changed",
     "Scores",
-    "Is the difference real?",
+    "Is the difference more than chance?",
     "By class",
-    "What moved in the confusion matrix",
+    "Largest changes in the confusion matrix",
     "Cost of the training",
     "Pictures",
 ]
@@ -89,7 +90,7 @@ def test_nothing_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
     text = review(monkeypatch)
     commit = project.git("rev-parse", "--short=7", "HEAD")
     assert text.startswith(
-        f"# Review: main ({commit}) → workspace\n\n**No evidence of a difference.** Both get exactly"
+        f"# Review: main ({commit}) → workspace\n\n**No evidence of a difference.** Both classify exactly"
     )
     assert re.findall("^## (.*)$", text, re.MULTILINE) == HEADINGS
     assert "Neither params nor code." in text
@@ -106,7 +107,7 @@ def test_a_class_that_got_worse_shows_in_the_verdict_the_tables_and_the_pictures
     text = review(monkeypatch, "HEAD", "workspace")
     verdict = text.splitlines()[2]
     assert verdict.startswith(
-        "**Worse.** Test accuracy 90.73% → 90.43%, -0.30 points (-0.41 to -0.20): 0 images gained"
+        "**Worse.** Test accuracy 90.73 % → 90.43 %, -0.30 points (-0.41 to -0.20): 0 images newly correct"
     )
     assert verdict.endswith("Between these two runs recall fell in Trouser.")
     assert "| test.accuracy | 0.9073 | 0.9043 | -0.0030 | ▽ worse |" in text
@@ -123,8 +124,8 @@ def test_a_class_that_got_worse_shows_in_the_verdict_the_tables_and_the_pictures
     pictures = page.eval_on_selector_all("img", "all => all.map(image => [image.naturalWidth, image.alt])")
     assert [title for _, title in pictures][1:] == [
         "Learning curves",
-        "Right before, wrong after",
-        "Wrong before, right after",
+        "Newly wrong",
+        "Newly correct",
     ]
     assert min(width for width, _ in pictures) > 800
     assert page.locator("table").count() == 5
@@ -160,7 +161,7 @@ def test_measured_seed_noise_decides(
     Path(f"metrics/seeds/{name}.csv").write_text("\n".join(["seed,accuracy", *rows, "mean,9", "standard deviation,9"]))
     text = review(monkeypatch, "HEAD")
     assert text.splitlines()[2].startswith(f"**{kind}.**")
-    assert f"90.70% ± {100 * spread:.2f} over 3 seeds" in text
+    assert f"90.70 ± {100 * spread:.2f} % (3 seeds)" in text
 
 
 def test_another_test_set_does_not_compare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def test_other_training_data_and_another_kind_of_cpu_are_told(
     text = Path("metrics/train.json").read_text()
     Path("metrics/train.json").write_text(re.sub(r'("arithmetic": )"\w+"', r'\1"00000000"', text))
     text = review(monkeypatch, "HEAD")
-    assert "Note:** The train splits differ" in text
+    assert "Note:** The training splits differ" in text
     assert "Note:** The models were trained on different kinds of CPU" in text
 
 
@@ -197,7 +198,7 @@ def test_signs_of_selection_on_the_test_set_are_told(project: Project, monkeypat
         edit("metrics/evaluate.json", old, new)
     text = review(monkeypatch, base)
     assert "Note:** The test set reaches train" in text
-    assert f"Note:** 2 commits since {base[:7]} brought results on the test set" in text
+    assert f"Note:** 2 commits since {base[:7]} have results on the test set" in text
     assert "Note:** Test accuracy rose while validation accuracy fell" in text
 
 
@@ -214,13 +215,13 @@ def test_results_without_pictures_of_mistakes_are_reviewed_without_galleries(
 ) -> None:
     Path("plots/mistakes.npy").unlink()
     text = review(monkeypatch, "HEAD")
-    assert "gained.png" in text
-    assert "lost.png" not in text
+    assert "newly_correct.png" in text
+    assert "newly_wrong.png" not in text
 
 
 def test_an_earlier_report_survives_a_review_that_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     text = review(monkeypatch)
-    with pytest.raises(InputError):
+    with pytest.raises(UserError):
         review(monkeypatch, "nowhere")
     assert Path("report/report.md").read_text() == text
 
@@ -228,7 +229,7 @@ def test_an_earlier_report_survives_a_review_that_fails(project: Project, monkey
 @pytest.mark.parametrize("folder", ["docs", "params.yaml", "."])
 def test_only_a_report_is_replaced(project: Project, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     before = project.snapshot()
-    with pytest.raises(InputError, match="holds no earlier report to replace"):
+    with pytest.raises(UserError, match="holds no earlier report to replace"):
         review(monkeypatch, "HEAD", "--output", folder)
     assert project.snapshot() == before
 
@@ -251,10 +252,10 @@ def test_a_revision_without_results_is_told(
 ) -> None:
     for branch, content in (("empty", None), ("broken", "actual,predicted\n")):
         project.git("checkout", "-qB", branch, "main")
-        Path(PREDICTIONS).write_text(content) if content else Path(PREDICTIONS).unlink()
+        PREDICTIONS.write_text(content) if content else PREDICTIONS.unlink()
         project.git("commit", "-qam", branch)
     project.git("checkout", "-q", "main")
-    with pytest.raises(InputError, match="^" + re.escape(message)):
+    with pytest.raises(UserError, match="^" + re.escape(message)):
         review(monkeypatch, revision)
 
 
@@ -273,16 +274,16 @@ def test_broken_results_are_told_in_one_line(
     project: Project, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str
 ) -> None:
     edit(path, old, new)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(UserError) as caught:
         review(monkeypatch, "HEAD")
     assert "\n" not in str(caught.value)
     assert "workspace" in str(caught.value) or path in str(caught.value)
 
 
 def test_different_class_lists_do_not_compare(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in ("params.yaml", PREDICTIONS):
+    for path in ("params.yaml", str(PREDICTIONS)):
         edit(path, "Trouser", "Trousers")
-    with pytest.raises(InputError, match=r"have different classes and do not compare: .*Trouser, .*Trousers, "):
+    with pytest.raises(UserError, match=r"have different classes and cannot be compared: .*Trouser, .*Trousers, "):
         review(monkeypatch, "HEAD")
 
 
@@ -298,7 +299,7 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
     result = subprocess.run(
         command, cwd=tmp_path / "elsewhere", env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
-    expected = "this is no DVC project; run from the project's top folder"
+    expected = "this is not a DVC project; run from the project's top folder"
     assert (result.returncode, result.stderr) == (1, f"error: review: {expected}\n")
 
 
@@ -312,11 +313,11 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
     ],
 )
 def test_stale_results_are_found(project: Project, path: str, old: str, new: str, found: list[str]) -> None:
-    with opened() as repo:
+    with open_repo() as repo:
         assert stale(repo) == []
     text = Path(path).read_text()
     Path(path).write_text(text.replace(old, new, 1))
-    with opened() as repo:
+    with open_repo() as repo:
         assert stale(repo) == found
 
 
@@ -325,12 +326,12 @@ def test_stale_results_are_told(project: Project, monkeypatch: pytest.MonkeyPatc
     reason = "train: param train modified"
     assert f"Note:** The results of workspace are stale ({reason})" in review(monkeypatch, "HEAD")
     project.git("commit", "-qam", "stale")
-    result = project.run(sys.executable, "-m", "review.stale", "HEAD", check=False)
+    result = project.run(sys.executable, "-m", "project.stale", "HEAD", check=False)
     assert (result.returncode, result.stdout.splitlines()[1:]) == (1, [reason])
-    assert project.run(sys.executable, "-m", "review.stale", "HEAD^").stdout == "The results of HEAD^ are up to date\n"
+    assert project.run(sys.executable, "-m", "project.stale", "HEAD^").stdout == "The results of HEAD^ are up to date\n"
 
 
 def test_results_of_different_runs_are_stale(project: Project) -> None:
     lock("evaluate", "models/model.keras", "0" * 32)
-    with opened() as repo:
+    with open_repo() as repo:
         assert stale(repo) == ["evaluate: models/model.keras is not what train made"]

@@ -53,7 +53,7 @@ def test_predictions_name_the_classes_and_keep_the_loss_of_confident_mistakes() 
     assert list(table.iloc[0]) == ["bee", "ant", pytest.approx(-math.log(1.23456e-7)), 0.1235, 0.8765, 0]
 
 
-def test_mistakes_are_the_wrong_predictions_with_their_confidence() -> None:
-    wrong = scores.mistakes(scores.predictions(LABELS, PROBABILITIES, NAMES))
+def test_mistakes_are_the_wrong_predictions_with_their_confidence_the_most_confident_first() -> None:
+    wrong = scores.mistakes(scores.predictions(LABELS, PROBABILITIES, NAMES), NAMES)
     found = list(wrong[["actual", "predicted", "confidence"]].itertuples(name=None))
-    assert found == [(0, "cat", "ant", 0.8), (1, "ant", "cat", 0.9), (2, "bee", "ant", 0.9)]
+    assert found == [(1, "ant", "cat", 0.9), (2, "bee", "ant", 0.9), (0, "cat", "ant", 0.8)]

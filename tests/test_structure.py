@@ -1,4 +1,4 @@
-"""dvc.yaml tells the truth: what a stage imports, reads and writes is what it declares, so dvc.lock cannot lie."""
+"""dvc.yaml is complete: a stage declares the modules it imports, the params it reads, and its inputs and outputs."""
 
 import ast
 import json
@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from review.revisions import recipe, seed_rows
+from project import paths as project_paths
+from project import seeds
+from project.text import mean_and_sd, percent
 from tests.conftest import DVC_YAML, ROOT, STAGES
 
-PACKAGES = ("stages", "classifier", "review", "experiments", "benchmarks", "tests")
+PACKAGES = ("stages", "classifier", "project", "review", "experiments", "benchmarks", "tools", "tests")
 
 
 def paths(entries: list[Any]) -> list[str]:
@@ -63,9 +64,9 @@ def params_read(file: Path) -> set[str]:
 
 
 def test_every_stage_has_a_script_of_its_name_and_every_script_a_stage() -> None:
-    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
+    assert {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} == set(STAGES)
     for name, stage in STAGES.items():
-        assert stage["cmd"].startswith(f"python -m stages.{name} ")
+        assert stage["cmd"].startswith(f"python -m stages {name} ")
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -88,7 +89,7 @@ def test_the_params_a_stage_reads_are_declared(name: str) -> None:
 def test_a_stages_command_names_its_deps_and_outs(name: str) -> None:
     stage = STAGES[name]
     data = [dep for dep in stage["deps"] if not dep.endswith(".py")] + paths(outputs(stage))
-    named = [word for word in shlex.split(stage["cmd"])[3:] if not word.startswith("--")]
+    named = [word for word in shlex.split(stage["cmd"])[4:] if not word.startswith("--")]
     for word in named:
         assert any(path == word or path.startswith(word + "/") for path in data), f"{word} is neither dep nor out"
     for path in data:
@@ -120,43 +121,85 @@ def test_only_evaluate_depends_on_the_test_split() -> None:
     assert not whole
 
 
-def test_tensorflow_sleeps_until_a_stage_has_settled_the_runtime() -> None:
+def test_no_stage_imports_tensorflow_before_the_runtime_is_set() -> None:
     modules = ", ".join(f"stages.{name}" for name in STAGES)
     program = f"import sys, {modules}; sys.exit(bool({{'tensorflow', 'keras'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
-def test_arrows_run_from_stages_to_the_classifier_and_never_back() -> None:
-    for file in (ROOT / "classifier").glob("*.py"):
-        assert {path.split("/")[0] for path in needed(file)} == {"classifier"}
-    for file in (ROOT / "stages").glob("*.py"):
-        assert {path for path in needed(file) if path.startswith("stages/")} == {f"stages/{file.name}"}
-    for file in (ROOT / "review").glob("*.py"):
-        assert {path.split("/")[0] for path in needed(file)} <= {"review", "classifier"}
-    for file in (ROOT / "experiments").glob("*.py"):
-        assert not {"stages", "tests"} & {path.split("/")[0] for path in needed(file)}
+ALLOWED = {  # the packages that the modules of a package may import, directly or not
+    "classifier": {"classifier"},
+    "stages": {"stages", "classifier"},
+    "project": {"project", "classifier"},
+    "review": {"review", "project", "classifier"},
+    "experiments": {"experiments", "project", "classifier"},
+    "benchmarks": {"benchmarks", "project", "classifier"},
+    "tools": {"tools", "project", "classifier"},
+}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_between_packages_go_one_way(package: str) -> None:
+    modules = [path for path in (ROOT / package).glob("*.py") if path != ROOT / "stages/__main__.py"]
+    for module in modules:
+        found = {path.split("/")[0] for path in needed(module)}
+        assert found <= ALLOWED[package], module
+    assert modules
+
+
+def test_no_stage_imports_another_or_the_module_that_runs_it() -> None:
+    for name in STAGES:
+        used = {path for path in needed(ROOT / f"stages/{name}.py") if path.startswith("stages/")}
+        assert used == {f"stages/{name}.py"}
+    assert {path.split("/")[0] for path in needed(ROOT / "stages/__main__.py")} == {"stages", "classifier", "project"}
+
+
+def test_no_module_is_named_like_one_of_the_standard_library() -> None:
+    names = {path.stem for package in PACKAGES for path in (ROOT / package).glob("*.py")} - {"__main__", "__init__"}
+    assert not names & sys.stdlib_module_names
+
+
+def test_neither_reviews_experiments_nor_the_command_line_make_a_result_stale() -> None:
+    code = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.endswith(".py")}
+    assert {path.split("/")[0] for path in code} == {"stages", "classifier"}
+    assert "stages/__main__.py" not in code
+
+
+def test_every_module_of_the_classifier_is_run_by_a_stage() -> None:
+    code = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("classifier/")}
+    assert code == {f"classifier/{path.name}" for path in (ROOT / "classifier").glob("*.py")}
+
+
+def test_the_paths_of_results_are_those_of_dvc_yaml() -> None:
+    made = {path for stage in STAGES.values() for path in paths(outputs(stage))}
+    stages = ("RAW", "TRAINING_SPLIT", "VALIDATION_SPLIT", "TEST_SPLIT", "MODEL", "TRAINING_SUMMARY", "SCORES",
+              "PREDICTIONS", "HISTORY", "MISTAKES")  # fmt: skip
+    assert {str(getattr(project_paths, name)) for name in stages} <= made
 
 
 def test_the_readme_quotes_the_committed_metrics() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for split, scores in json.loads((ROOT / "metrics/evaluate.json").read_text()).items():
         macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
-        assert f"| {split} | {scores['loss']:.4f} | {scores['accuracy']:.2%} | {macro} |" in readme
+        assert f"| {split} | {scores['loss']:.4f} | {percent(scores['accuracy'])} | {macro} |" in readme
 
 
-def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds() -> None:
+def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     params = YAML(typ="safe").load(ROOT / "params.yaml")
-    runs = seed_rows(ROOT / f"metrics/seeds/{recipe(params)}.csv").set_index("seed")
+    runs = seeds.read(seeds.recipe(params)).set_index("seed")
     outs = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]["train"]["outs"]
     (model,) = [out["md5"] for out in outs if out["path"] == "models/model.keras"]
     assert runs["model"][params["train"]["seed"]] == model
 
 
-def test_the_readme_quotes_the_seeds_of_the_committed_params_and_the_example_of_a_review() -> None:
+def test_the_readme_quotes_the_seeds_of_the_committed_params_and_the_example_of_a_review(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    name = recipe(YAML(typ="safe").load(ROOT / "params.yaml"))
-    accuracy = pd.read_csv(ROOT / f"metrics/seeds/{name}.csv", index_col="seed")["accuracy"]
-    assert f"{100 * accuracy['mean']:.2f} ± {100 * accuracy['standard deviation']:.2f} %" in readme
+    accuracy = seeds.read(seeds.recipe(YAML(typ="safe").load(ROOT / "params.yaml")))["accuracy"]
+    assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in readme
     heading, _, verdict, *_ = (ROOT / "docs/review/report.md").read_text(encoding="utf-8").splitlines()
     assert "python -m review " + heading.removeprefix("# Review: ").replace(" → ", " ") in readme
     assert verdict in " ".join(readme.replace("\n> ", "\n").split())

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from review import verify
+from project import verify
 from tests.conftest import RESULTS, ROOT, Project
 
 
@@ -101,7 +101,7 @@ def test_a_lock_of_other_code_is_different(checkouts: tuple[Path, Path], capsys:
 
 @pytest.mark.slow
 def test_the_committed_results_are_reproduced_bit_for_bit_or_on_another_kind_of_cpu_equivalently() -> None:
-    command = [sys.executable, "-m", "review.verify"]
+    command = [sys.executable, "-m", "project.verify"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         lines = [print(line, end="") or line for line in run.stdout]

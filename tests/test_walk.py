@@ -40,7 +40,7 @@ def project(new_project: Callable[[], Project]) -> Project:
 
 def up_to_date(project: Project) -> bool:
     clean = project.git("status", "--porcelain") == "" and project.dvc("status", "--json").strip() == "{}"
-    return clean and project.run(sys.executable, "-m", "review.stale", "HEAD", check=False).returncode == 0
+    return clean and project.run(sys.executable, "-m", "project.stale", "HEAD", check=False).returncode == 0
 
 
 def test_a_branch_is_made_reviewed_and_merged(project: Project) -> None:

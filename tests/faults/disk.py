@@ -52,7 +52,7 @@ def read_only(project: Project, folder: Path) -> Outcome:
     shutil.copytree(project.folder, fixed.folder, symlinks=True)
     before = fixed.snapshot()
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    told = fixed.stage("python -m stages.prepare --raw data/raw --prepared data/prepared").stderr
+    told = fixed.stage("python -m stages prepare --raw data/raw --prepared data/prepared").stderr
     subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
     line = "error: prepare: cannot write data/prepared/train: Read-only file system\n"
     return Outcome("a disk that is read-only", f"`{told.strip()[-200:]}`", told == line and fixed.snapshot() == before)

@@ -25,8 +25,8 @@ import hypothesis
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from classifier import artifacts, dataset, results, runtime
-from classifier.cli import InputError
+from classifier import dataset, model_file, runtime, tables
+from classifier.errors import UserError
 from classifier.params import load_params
 from stages.evaluate import SPLITS, classify
 from stages.prepare import prepare
@@ -105,17 +105,17 @@ def read_prepared() -> None:
 def read_model() -> None:
     params = load_params()
     images = dataset.load_split(PREPARED / "test", len(params.dataset.classes)).images[:20]
-    network = artifacts.read_model(Path("models/model.keras"), images.shape[1:], len(params.dataset.classes))
+    network = model_file.read_model(Path("models/model.keras"), images.shape[1:], len(params.dataset.classes))
     classify(network, images, params.evaluate)
 
 
 def read_results() -> None:
     names = load_params().dataset.classes
-    results.read_history(Path("models/history.csv"))
-    results.read_cost(Path("models/cost.json"))
-    results.read_per_class(Path("metrics/per_class.csv"), names)
-    results.read_confusion(Path("plots/confusion_test.csv"), names)
-    results.read_mistakes(Path("plots/mistakes.npy"), results.read_predictions(Path("metrics/predictions.csv"), names))
+    tables.read_history(Path("models/history.csv"))
+    tables.read_summary(Path("models/summary.json"))
+    tables.read_per_class(Path("metrics/per_class.csv"), names)
+    tables.read_confusion(Path("plots/confusion_test.csv"), names)
+    tables.read_mistakes(Path("plots/mistakes.npy"), tables.read_predictions(Path("metrics/predictions.csv"), names))
 
 
 class Kind(NamedTuple):
@@ -133,7 +133,7 @@ KINDS = {
     "an IDX file": Kind("data/raw/*", read_raw, edited, EDITS),
     "a prepared array": Kind("data/prepared/*/*.npy", read_prepared, edited, EDITS),
     "a table of results": Kind("*/*[st].csv", read_results, edited, EDITS),
-    "the training's cost": Kind("models/*.json", read_results, edited, EDITS),
+    "the training's summary": Kind("models/*.json", read_results, edited, EDITS),
     "the images of mistakes": Kind("plots/*.npy", read_results, edited, EDITS),
     "the model file": Kind("models/*.keras", read_model, edited, EDITS),
     "a member of the model file": Kind("models/*.keras", read_model, edited_inside, EDITS),
@@ -184,7 +184,7 @@ def main() -> None:
         try:
             kind.read()
             taken["valid"] += 1
-        except InputError as error:
+        except UserError as error:
             assert "\n" not in str(error), str(error)
             assert outputs() == before
             taken["refused in one line"] += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from classifier import sources
-from classifier.cli import InputError
+from classifier.errors import UserError
 from classifier.params import load_params
 from stages.fetch import fetch
 from tests.conftest import Project
@@ -109,7 +109,7 @@ def _outcome(what: str, answer: Answer, reason: str, dataset: Path, names: list[
             try:
                 fetch(target)
                 told = "nothing"
-            except InputError as error:
+            except UserError as error:
                 told = str(error).splitlines()[1].partition(f"{url}: ")[2]
             refused = not target.exists() and not list(target.parent.iterdir())
             os.environ["DATASET_SOURCES"] += f" {dataset}"

@@ -1,15 +1,16 @@
-"""Prove the committed results: reproduce HEAD in a fresh clone with an empty cache, and compare every output.
+"""Reproduce HEAD in a fresh clone with an empty cache, and compare every output with the committed one.
 
-Prints a table of the outputs and one verdict, and exits with 1 if that is *different*:
+    python -m project.verify
 
-identical   every output has the committed hash, and git sees no change
+Prints a table of the outputs and one verdict. The exit status is 1 if that is *different*:
+
+identical   every output has the committed hash, and git status is clean
 equivalent  hashes differ, but every metric lies within TOLERANCE of the committed one, and at least AGREEMENT of the
-            test predictions are the same class: the last bits differ between kinds of CPU, and training amplifies them
-different   neither
+            test images get the same predicted class: kinds of CPU differ in the last bits, and training amplifies them
+different   neither of the two
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,17 +19,16 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from review.repository import git
-from review.revisions import PREDICTIONS
+from project import cli, paths
+from project.repository import dvc, git
 
 TOLERANCE = 0.01  # of losses and scores; kinds of CPU were seen to differ by 0.002
 AGREEMENT = 0.97  # of the predicted classes; kinds of CPU were seen to agree on 0.984
-NO_SCORES = {"best_epoch", "arithmetic"}  # a position on a flat curve, and the kind of CPU itself
-
-METRICS = [Path("metrics/train.json"), Path("metrics/evaluate.json")]
+NOT_SCORES = {"best_epoch", "arithmetic"}  # a position on a flat curve, and the kind of CPU itself
 
 
 def main() -> None:
+    cli.parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         clone, committed = Path(temporary, "clone"), Path(temporary, "committed")
         head = git("rev-parse", "HEAD", check=True)
@@ -36,13 +36,13 @@ def main() -> None:
             git("clone", "--quiet", git("rev-parse", "--show-toplevel", check=True), str(folder), check=True)
             git("checkout", "--quiet", "--detach", head, folder=folder, check=True)
         print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
-        _dvc(clone, "cache", "dir", "--local", str(Path(temporary, "cache")))  # even where the user shares one
-        _dvc(clone, "repro", "--force")
+        dvc("cache", "dir", "--local", str(Path(temporary, "cache")), folder=clone)  # whatever the user's own settings
+        dvc("repro", "--force", folder=clone)
         sys.exit(report(committed, clone))
 
 
 def report(committed: Path, reproduced: Path) -> int:
-    """Print the comparison of two checkouts' results and its verdict; return the exit status."""
+    """Compare the results of two checkouts, print the comparison and the verdict, and return the exit status."""
     before, after = (_lock(folder) for folder in (committed, reproduced))
     if _inputs(before) != _inputs(after):
         print("different: the committed dvc.lock belongs to other code, params or data; run dvc repro and commit it")
@@ -60,12 +60,12 @@ def report(committed: Path, reproduced: Path) -> int:
     scores["difference"] = (scores["reproduced"] - scores["committed"]).abs()
     print(scores.round(6).to_string() + "\n")
     worst = scores["difference"].fillna(float("inf")).max()
-    same = agreement(committed / PREDICTIONS, reproduced / PREDICTIONS)
-    kinds = {folder: json.loads((folder / METRICS[0]).read_text())["arithmetic"] for folder in (committed, reproduced)}
+    same = agreement(committed / paths.PREDICTIONS, reproduced / paths.PREDICTIONS)
+    then, now = (_json(folder / paths.TRAINING_SUMMARY)["arithmetic"] for folder in (committed, reproduced))
     print(
-        f"arithmetic of the CPU: {kinds[committed]} committed, {kinds[reproduced]} here\n"
-        f"largest difference of a metric: {worst:.4f}, {TOLERANCE} is tolerated\n"
-        f"test predictions of the same class: {same:.2%}, {AGREEMENT:.0%} are asked for\n"
+        f"arithmetic of the CPU: {then} committed, {now} here\n"
+        f"largest difference of a metric: {worst:.4f}, {TOLERANCE} is allowed\n"
+        f"test predictions of the same class: {same:.2%}, {AGREEMENT:.0%} are required\n"
     )
     if worst <= TOLERANCE and same >= AGREEMENT:
         print("equivalent: the bits differ, the results agree within the tolerance")
@@ -75,10 +75,10 @@ def report(committed: Path, reproduced: Path) -> int:
 
 
 def scores_of(folder: Path) -> dict[str, float]:
-    """Every numeric metric of a checkout under its dotted name, without those that are no scores."""
-    tables = [pd.json_normalize(json.loads((folder / path).read_text())) for path in METRICS]
+    """Every score of a checkout by its dotted name, as in test.accuracy."""
+    tables = [pd.json_normalize(_json(folder / path)) for path in (paths.TRAINING_SUMMARY, paths.SCORES)]
     flat = {name: value for table in tables for name, value in table.iloc[0].items()}
-    return {str(name): float(value) for name, value in flat.items() if name not in NO_SCORES}
+    return {str(name): float(value) for name, value in flat.items() if name not in NOT_SCORES}
 
 
 def agreement(committed: Path, reproduced: Path) -> float:
@@ -87,6 +87,10 @@ def agreement(committed: Path, reproduced: Path) -> float:
         pd.read_csv(path, dtype=str, keep_default_na=False)["predicted"] for path in (committed, reproduced)
     )
     return float((before == after).mean()) if len(before) == len(after) else 0.0
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
 def _lock(folder: Path) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def _outputs(stages: dict[str, Any]) -> dict[str, str]:
 
 
 def _inputs(stages: dict[str, Any]) -> dict[str, Any]:
-    """Commands, params, and the hashes of what no stage makes: the code."""
+    """Commands, params, and the hashes of the deps that no stage makes: the code."""
     made = _outputs(stages)
     return {
         name: (stage["cmd"], stage.get("params"), [dep for dep in stage.get("deps", []) if dep["path"] not in made])
@@ -107,12 +111,6 @@ def _inputs(stages: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dvc(folder: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
-
-
 if __name__ == "__main__":
-    try:
+    with cli.one_line_errors("project.verify"):
         main()
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"error: verify: {' '.join(error.cmd[:4])} … failed with status {error.returncode}")

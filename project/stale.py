@@ -1,25 +1,23 @@
-"""Tell whether the results of a revision belong to its code and params; exit with 1 if they do not.
+"""Check whether the results of a revision belong to its code and params; exit with status 1 if they do not.
 
-    python -m review.stale [REVISION]
+    python -m project.stale [REVISION]
 
-`dvc status` asks for the data as well, which a clone without a cache lacks. This needs git alone: what is in git is
-compared with dvc.lock, and what is not, between the lines of dvc.lock.
+`dvc status` needs the data as well, which a clone without a cache lacks. This needs git alone: files in git are
+compared with dvc.lock, and for files in the cache, the entries of dvc.lock are compared with each other.
 """
 
-import argparse
-import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from dvc.repo import Repo
 
-from classifier import cli
-from review.repository import WORKSPACE, opened, switched
+from project import cli
+from project.repository import WORKSPACE, at_revision, open_repo
 
 
 def stale(repo: Repo) -> list[str]:
-    """What keeps the results of the repo's current revision from being up to date, a line a stage; none: they are."""
+    """Why the results of the repo's current revision are stale: one line per stage, none if they are up to date."""
     made = {out.def_path: out for stage in repo.index.stages for out in stage.outs}
     return [
         f"{stage.name}: {', '.join(found)}" for stage in repo.index.stages if (found := list(_changes(stage, made)))
@@ -42,17 +40,17 @@ def _changes(stage: Any, made: dict[str, Any]) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules["__main__"]))
+    parser = cli.parser(__doc__)
     parser.add_argument("revision", nargs="?", default=WORKSPACE, metavar="REVISION")
     name = parser.parse_args().revision
-    with opened() as repo, switched(repo, name):
+    with open_repo() as repo, at_revision(repo, name):
         found = stale(repo)
     if found:
-        print("\n".join([f"The results of {name} are stale; run dvc repro and commit what it makes:", *found]))
+        print("\n".join([f"The results of {name} are stale; run dvc repro and commit what it writes:", *found]))
         sys.exit(1)
     print(f"The results of {name} are up to date")
 
 
 if __name__ == "__main__":
-    with cli.one_line_errors("review.stale"):
+    with cli.one_line_errors("project.stale"):
         main()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from review import statistics
-from review.statistics import Change, Comparison, Outcomes
+from review import significance
+from review.significance import Change, Comparison, Outcomes
 from review.verdict import judge
 
 NAMES = ["cat", "ant", "bee"]
@@ -38,26 +38,28 @@ def pair(random: np.random.Generator, images: int, before: float, after: float) 
 
 def test_mcnemar_gives_the_published_p_values() -> None:
     # Two media for tuberculosis, 50 samples: Armitage and Berry, Statistical methods in medical research (1994), p. 127
-    assert statistics.mcnemar_test(Outcomes(both=20, gained=12, lost=2, neither=16)) == pytest.approx(0.0129, abs=5e-5)
+    assert significance.mcnemar_test(Outcomes(both=20, newly_correct=12, newly_wrong=2, neither=16)) == pytest.approx(
+        0.0129, abs=5e-5
+    )
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 5), (12, 5), (168, 554), (300, 260)])
 def test_mcnemar_is_the_binomial_test_of_the_discordant_images(gained: int, lost: int) -> None:
     expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1
     for found in (Outcomes(900, gained, lost, 100), Outcomes(0, lost, gained, 7)):
-        assert statistics.mcnemar_test(found) == pytest.approx(expected)
+        assert significance.mcnemar_test(found) == pytest.approx(expected)
 
 
 def test_outcomes_are_counted_image_by_image() -> None:
     before, after = table("aabbc", "abbac"), table("aabbc", "aabac")
-    assert statistics.outcomes(before, after) == Outcomes(both=3, gained=1, lost=0, neither=1)
-    assert statistics.outcomes(after, before) == Outcomes(both=3, gained=0, lost=1, neither=1)
+    assert significance.outcomes(before, after) == Outcomes(both=3, newly_correct=1, newly_wrong=0, neither=1)
+    assert significance.outcomes(after, before) == Outcomes(both=3, newly_correct=0, newly_wrong=1, neither=1)
 
 
 def test_the_bootstrap_is_that_of_images() -> None:
     before, after = pair(np.random.default_rng(3), 1000, 0.8, 0.83)
-    change = statistics.Bootstrap(before, after).accuracy()
-    was, now = (statistics.right(frame).astype(float) for frame in (before, after))
+    change = significance.Bootstrap(before, after).accuracy()
+    was, now = (significance.is_correct(frame).astype(float) for frame in (before, after))
     assert [change.before, change.after] == pytest.approx([was.mean(), now.mean()])
     resampled = stats.bootstrap((now - was,), np.mean, n_resamples=9999, method="percentile", rng=5, batch=500)
     expected = resampled.confidence_interval
@@ -67,7 +69,7 @@ def test_the_bootstrap_is_that_of_images() -> None:
 
 def test_the_bootstrap_of_a_class_resamples_its_share_too() -> None:
     before, after = pair(np.random.default_rng(4), 600, 0.7, 0.75)
-    bootstrap = statistics.Bootstrap(before, after)
+    bootstrap = significance.Bootstrap(before, after)
     random = np.random.default_rng(6)
     members = (before["actual"] == "ant").to_numpy()
     taken = [(frame["predicted"] == "ant").to_numpy() for frame in (before, after)]
@@ -84,13 +86,13 @@ def test_the_bootstrap_of_a_class_resamples_its_share_too() -> None:
 
 
 def test_a_class_that_is_never_predicted_has_precision_zero() -> None:
-    change = statistics.Bootstrap(table("ab", "aa"), table("ab", "ab")).precision("b")
+    change = significance.Bootstrap(table("ab", "aa"), table("ab", "ab")).precision("b")
     assert (change.before, change.after) == (0, 1)
 
 
 def test_a_review_prints_the_same_intervals_every_time() -> None:
     before, after = pair(np.random.default_rng(3), 500, 0.8, 0.8)
-    assert statistics.Bootstrap(before, after).accuracy() == statistics.Bootstrap(before, after).accuracy()
+    assert significance.Bootstrap(before, after).accuracy() == significance.Bootstrap(before, after).accuracy()
 
 
 def test_holm_corrects_the_classes_step_by_step() -> None:
@@ -105,7 +107,7 @@ def test_holm_corrects_the_classes_step_by_step() -> None:
     for step, position in enumerate(np.argsort(raw)):
         worst = max(worst, min(1, raw[position] * (len(raw) - step)))
         expected[position] = worst
-    assert statistics.recall_tests(before, after, NAMES) == pytest.approx([expected[i] for i in range(3)])
+    assert significance.recall_tests(before, after, NAMES) == pytest.approx([expected[i] for i in range(3)])
 
 
 def test_the_log_loss_is_compared_in_pairs() -> None:
@@ -113,22 +115,22 @@ def test_the_log_loss_is_compared_in_pairs() -> None:
     before["loss"], after["loss"] = [1.0, 2.0, 3.0, 4.0], [1.1, 2.3, 3.1, 4.5]
     differences = after["loss"] - before["loss"]
     margin = stats.t.ppf(0.975, 3) * differences.std() / 2
-    change = statistics.loss_change(before, after)
+    change = significance.loss_change(before, after)
     assert change == pytest.approx((2.5, 2.75, 0.25 - margin, 0.25 + margin))
-    assert statistics.loss_change(before, before) == Change(2.5, 2.5, 0, 0)
+    assert significance.loss_change(before, before) == Change(2.5, 2.5, 0, 0)
 
 
 def test_the_calibration_error_is_the_mean_distance_of_confidence_and_accuracy() -> None:
     frame = pd.DataFrame({"actual": list("aaab"), "predicted": list("aaba"), "loss": 0.0})
     frame["a"], frame["b"] = [0.95, 0.97, 0.2, 0.62], [0.05, 0.03, 0.8, 0.38]
     # bins of 1/15: {0.95, 0.97} with accuracy 1; {0.8} with 0; {0.62} with 0
-    assert statistics.calibration_error(frame) == pytest.approx((0.05 + 0.03 + 0.8 + 0.62) / 4)
+    assert significance.calibration_error(frame, ["a", "b"]) == pytest.approx((0.05 + 0.03 + 0.8 + 0.62) / 4)
     frame["predicted"] = frame["actual"]
-    assert statistics.calibration_error(frame) == pytest.approx((0.05 + 0.03 + 0.2 + 0.38) / 4)
+    assert significance.calibration_error(frame, ["a", "b"]) == pytest.approx((0.05 + 0.03 + 0.2 + 0.38) / 4)
 
 
 def test_moved_cells_keep_the_classes_order() -> None:
-    cells = statistics.confusion_change(table("ccab", "caab"), table("ccab", "ccac"), ["c", "a", "b"])
+    cells = significance.confusion_change(table("ccab", "caab"), table("ccab", "ccac"), ["c", "a", "b"])
     assert list(zip(cells["actual"], cells["predicted"], strict=True)) == list(itertools.product("cab", "cab"))
     moved = cells[cells["change"] != 0][["actual", "predicted", "before", "after", "change"]]
     assert moved.to_numpy().tolist() == [
@@ -142,9 +144,9 @@ def test_moved_cells_keep_the_classes_order() -> None:
 def test_the_seed_margin_covers_the_differences_of_two_runs() -> None:
     random = np.random.default_rng(7)
     runs = random.normal(0.9, 0.002, (4000, 7))
-    covered = [abs(run[5] - run[6]) <= statistics.seed_margin(list(run[:5])) for run in runs]
+    covered = [abs(run[5] - run[6]) <= significance.seed_margin(list(run[:5])) for run in runs]
     assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
-    pooled = statistics.seed_margin([0.90, 0.91], [0.5, 0.51])
+    pooled = significance.seed_margin([0.90, 0.91], [0.5, 0.51])
     assert pooled == pytest.approx(stats.t.ppf(0.975, 2) * 0.01)  # √2 · the standard deviation 0.01 / √2
 
 
@@ -153,19 +155,19 @@ def compared(gained: int, lost: int, images: int = 10_000) -> Comparison:
     before = 0.9
     found = Outcomes(round(images * before) - lost, gained, lost, images - round(images * before) - gained)
     change = Change(before, before + (gained - lost) / images, 0, 0)
-    return Comparison(found, statistics.mcnemar_test(found), change, change, (0, 0), [], pd.DataFrame())
+    return Comparison(found, significance.mcnemar_test(found), change, change, (0, 0), [], pd.DataFrame())
 
 
 @pytest.mark.parametrize(
     ("gained", "lost", "margin", "only_seed", "kind", "reason"),
     [
-        (300, 200, None, False, "Better", "Whether another seed undoes it is not known"),
-        (200, 300, None, False, "Worse", "Whether another seed undoes it is not known"),
+        (300, 200, None, False, "Better", "How much another seed changes was not measured"),
+        (200, 300, None, False, "Worse", "How much another seed changes was not measured"),
         (300, 200, 0.005, False, "Better", "beyond seed noise, which explains up to 0.50 points"),
-        (200, 300, 0.0101, False, "No evidence of a difference", "lie up to 1.01 points apart"),
-        (220, 200, None, False, "No evidence of a difference", "220 images gained, 200 lost, p = 0.354"),
+        (200, 300, 0.0101, False, "No evidence of a difference", "can differ by 1.01 points"),
+        (220, 200, None, False, "No evidence of a difference", "220 images newly correct, 200 newly wrong, p = 0.354"),
         (300, 200, 0.005, True, "No evidence of a difference", "only the training's seed differs"),
-        (0, 0, None, False, "No evidence of a difference", "exactly the same test images right"),
+        (0, 0, None, False, "No evidence of a difference", "exactly the same test images correctly"),
     ],
 )
 def test_the_verdict(gained: int, lost: int, margin: float | None, only_seed: bool, kind: str, reason: str) -> None:
@@ -191,7 +193,7 @@ def test_seeds_alone_are_called_a_difference_in_5_percent_of_cases_at_most() -> 
         moved = round(10_000 * (accuracies[6] - accuracies[5]))
         found = compared((500 + moved) // 2, (500 - moved) // 2)
         for known in claims:
-            margin = statistics.seed_margin(list(accuracies[:5])) if known else None
+            margin = significance.seed_margin(list(accuracies[:5])) if known else None
             claims[known] += judge(found, margin, False).kind in ("Better", "Worse")
     assert claims[True] <= 50
     assert claims[False] > 80  # which is why seeds are worth measuring
@@ -200,6 +202,6 @@ def test_seeds_alone_are_called_a_difference_in_5_percent_of_cases_at_most() -> 
 def test_a_true_difference_is_found() -> None:
     random = np.random.default_rng(12)
     pairs = [pair(random, 10_000, 0.90, 0.91) for _ in range(10)]
-    kinds = [judge(statistics.compare(before, after, NAMES), None, False).kind for before, after in pairs]
+    kinds = [judge(significance.compare(before, after, NAMES), None, False).kind for before, after in pairs]
     assert kinds.count("Better") >= 9
     assert "Worse" not in kinds

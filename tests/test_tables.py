@@ -1,4 +1,4 @@
-"""What train and evaluate write is read back as it was, and nothing else is taken for it."""
+"""The tables of the stages are read as they were written, and anything else is refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier import artifacts, results, scores
-from classifier.cli import InputError
+from classifier import artifacts, scores, tables
+from classifier.errors import UserError
 from tests.conftest import ROOT
 
 NAMES = ["a", "b", "c"]
@@ -18,8 +18,11 @@ PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
     predictions = scores.predictions(LABELS, PROBABILITIES, NAMES)
     counts = scores.confusion_counts(LABELS, PROBABILITIES, NAMES)
-    for table, read in ((predictions, results.read_predictions), (counts, results.read_confusion)):
-        artifacts.write_csv(tmp_path / "table.csv", table)
+    for table, schema, read in (
+        (predictions, tables.predictions_schema(NAMES), tables.read_predictions),
+        (counts, tables.CONFUSION, tables.read_confusion),
+    ):
+        tables.write(tmp_path / "table.csv", table, schema)
         assert read(tmp_path / "table.csv", NAMES).equals(table.round(artifacts.DECIMALS))
 
 
@@ -42,12 +45,12 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
 )
 def test_other_tables_are_refused(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
     path = tmp_path / "counts.csv"
-    artifacts.write_csv(path, scores.confusion_counts(LABELS, PROBABILITIES, NAMES))
+    tables.write(path, scores.confusion_counts(LABELS, PROBABILITIES, NAMES), tables.CONFUSION)
     changed = change(path.read_text())
     assert changed != path.read_text()
     path.write_text(changed)
-    with pytest.raises(InputError, match=message):
-        results.read_confusion(path, NAMES)
+    with pytest.raises(UserError, match=message):
+        tables.read_confusion(path, NAMES)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +63,10 @@ def test_other_tables_are_refused(tmp_path: Path, change: Callable[[str], str], 
 )
 def test_other_predictions_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "predictions.csv"
-    artifacts.write_csv(path, scores.predictions(LABELS, PROBABILITIES, NAMES))
+    tables.write(path, scores.predictions(LABELS, PROBABILITIES, NAMES), tables.predictions_schema(NAMES))
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(InputError, match=message):
-        results.read_predictions(path, NAMES)
+    with pytest.raises(UserError, match=message):
+        tables.read_predictions(path, NAMES)
 
 
 def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
@@ -71,11 +74,11 @@ def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
     for array, message in (
         (np.zeros((2, 4, 4), np.uint8), "2 images for 1 wrong predictions"),
         (np.zeros((1, 4, 4)), "float64 of shape"),
-        (np.zeros((1, 16), np.uint8), "are no images"),
+        (np.zeros((1, 16), np.uint8), "uint8 of shape \\(1, 16\\), not images"),
     ):
         artifacts.write_array(tmp_path / "mistakes.npy", array)
-        with pytest.raises(InputError, match=message):
-            results.read_mistakes(tmp_path / "mistakes.npy", predictions)
+        with pytest.raises(UserError, match=message):
+            tables.read_mistakes(tmp_path / "mistakes.npy", predictions)
 
 
 @pytest.mark.parametrize(
@@ -88,18 +91,18 @@ def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
         ("\x00", "Invalid JSON"),
     ],
 )
-def test_another_cost_is_refused(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "cost.json"
+def test_another_summary_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "summary.json"
     artifacts.write_json(path, {"epochs": 25, "loss": 1.0, "arithmetic": "0a"})
-    assert results.read_cost(path) == {"epochs": 25, "loss": 1.0, "arithmetic": "0a"}
+    assert tables.read_summary(path) == {"epochs": 25, "loss": 1.0, "arithmetic": "0a"}
     path.write_text(content)
-    with pytest.raises(InputError, match=rf"cost\.json: .*{message}[^\n]*; dvc repro makes it anew"):
-        results.read_cost(path)
+    with pytest.raises(UserError, match=rf"summary\.json: .*{message}[^\n]*; dvc repro makes it anew"):
+        tables.read_summary(path)
 
 
 def test_the_committed_results_are_read() -> None:
-    names = list(artifacts.read_csv(ROOT / "metrics/per_class.csv", results.PER_CLASS)["class"].unique())
-    predictions = results.read_predictions(ROOT / "metrics/predictions.csv", names)
-    assert len(results.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0
-    assert len(results.read_history(ROOT / "plots/history.csv")) > 0
-    assert results.read_cost(ROOT / "metrics/train.json")["epochs"] == 25
+    names = list(tables.read(ROOT / "metrics/per_class.csv", tables.PER_CLASS)["class"].unique())
+    predictions = tables.read_predictions(ROOT / "metrics/predictions.csv", names)
+    assert len(tables.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0
+    assert len(tables.read_history(ROOT / "plots/history.csv")) > 0
+    assert tables.read_summary(ROOT / "metrics/train.json")["epochs"] == 25

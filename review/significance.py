@@ -1,7 +1,7 @@
 """Whether two sets of predictions on the same images differ by more than chance.
 
-`before` and `after` are tables as evaluate writes them to metrics/predictions.csv: a row an image in the same order,
-with the columns actual, predicted, loss (nats), and the probability of every class.
+`before` and `after` are tables as evaluate writes them to metrics/predictions.csv: one row per image, in the same
+order, with the columns of tables.predictions_schema.
 """
 
 from collections.abc import Callable
@@ -34,16 +34,16 @@ class Change(NamedTuple):
 
 
 class Outcomes(NamedTuple):
-    """How many images both models got right, only the second one (gained), only the first one (lost), and neither."""
+    """How many images both models classify correctly, only the second one, only the first one, and neither."""
 
     both: int
-    gained: int
-    lost: int
+    newly_correct: int
+    newly_wrong: int
     neither: int
 
 
 class ClassChange(NamedTuple):
-    """What changed for one class; p is that of the change in recall, corrected for the number of classes."""
+    """The change of one class's recall and precision; p belongs to the recall, corrected for the number of classes."""
 
     name: str
     recall: Change
@@ -54,8 +54,8 @@ class ClassChange(NamedTuple):
 class Comparison(NamedTuple):
     """Two models on the same images.
 
-    p: McNemar's. loss: log loss in nats. calibration: the expected calibration error before and after. cells: a row
-    a cell of the confusion matrix, in the classes' order, with actual, predicted, before, after and change.
+    p: of McNemar's test. loss: log loss in nats. calibration: the expected calibration error before and after. cells:
+    one row per cell of the confusion matrix, in the classes' order: actual, predicted, before, after, change.
     """
 
     outcomes: Outcomes
@@ -67,49 +67,49 @@ class Comparison(NamedTuple):
     cells: pd.DataFrame
 
 
-def compare(before: pd.DataFrame, after: pd.DataFrame, names: list[str]) -> Comparison:
-    """Everything this module has to say about two tables of predictions; names: the classes, in their order."""
+def compare(before: pd.DataFrame, after: pd.DataFrame, class_names: list[str]) -> Comparison:
+    """All statistics of two tables of predictions."""
     found = outcomes(before, after)
     bootstrap = Bootstrap(before, after)
-    tests = recall_tests(before, after, names)
+    tests = recall_tests(before, after, class_names)
     return Comparison(
         outcomes=found,
         p=mcnemar_test(found),
         accuracy=bootstrap.accuracy(),
         loss=loss_change(before, after),
-        calibration=(calibration_error(before), calibration_error(after)),
+        calibration=(calibration_error(before, class_names), calibration_error(after, class_names)),
         classes=[
             ClassChange(name, bootstrap.recall(name), bootstrap.precision(name), p)
-            for name, p in zip(names, tests, strict=True)
+            for name, p in zip(class_names, tests, strict=True)
         ],
-        cells=confusion_change(before, after, names),
+        cells=confusion_change(before, after, class_names),
     )
 
 
 def outcomes(before: pd.DataFrame, after: pd.DataFrame) -> Outcomes:
-    was, now = (right(table) for table in (before, after))
+    was, now = is_correct(before), is_correct(after)
     return Outcomes(*(int(np.sum(case)) for case in (was & now, ~was & now, was & ~now, ~was & ~now)))
 
 
-def right(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which images got their true class."""
+def is_correct(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which images are classified correctly: bool of shape (n,)."""
     return (table["predicted"] == table["actual"]).to_numpy()
 
 
 def mcnemar_test(found: Outcomes) -> float:
-    """The p-value of McNemar's exact test: were as many images gained as lost, but for chance?
+    """The p-value of McNemar's exact test: are as many images newly correct as newly wrong, up to chance?
 
     McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
     Psychometrika 12 (1947).
     """
-    return float(mcnemar([[found.both, found.lost], [found.gained, found.neither]], exact=True).pvalue)
+    return float(mcnemar([[found.both, found.newly_wrong], [found.newly_correct, found.neither]], exact=True).pvalue)
 
 
 class Bootstrap:
-    """The paired bootstrap: what would other test images, drawn from where these came from, have shown?
+    """The paired bootstrap over test images.
 
-    All that is asked of an image here is its true class and the two predicted ones. So drawing images with
-    replacement is drawing the counts of these triples from a multinomial distribution, which is much faster.
+    Only the true class and the two predicted classes of an image matter here. So drawing images with replacement is
+    drawing the counts of these triples from a multinomial distribution, which is much faster.
     Intervals are percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
     """
 
@@ -122,15 +122,15 @@ class Bootstrap:
         self._draws = np.random.default_rng(SEED).multinomial(total, self._counts / total, size=RESAMPLES)
 
     def accuracy(self) -> Change:
-        """Of all images."""
+        """The change of accuracy over all images."""
         return self._change(lambda model: np.ones(len(self._triples), bool))
 
     def recall(self, name: str) -> Change:
-        """Of a class: the accuracy among its images."""
+        """The change of a class's recall: the accuracy among its images."""
         return self._change(lambda model: (self._triples["actual"] == name).to_numpy())
 
     def precision(self, name: str) -> Change:
-        """Of a class: the accuracy among the images that a model takes for it."""
+        """The change of a class's precision: the accuracy among the images that a model predicts as this class."""
         return self._change(lambda model: (self._triples[model] == name).to_numpy())
 
     def _change(self, among: Callable[[str], NDArray[np.bool_]]) -> Change:
@@ -153,31 +153,31 @@ def loss_change(before: pd.DataFrame, after: pd.DataFrame) -> Change:
     return Change(*values, float(ends.low), float(ends.high))
 
 
-def calibration_error(table: pd.DataFrame) -> float:
-    """The expected calibration error: how far a prediction's probability is from the share of such that are right.
+def calibration_error(table: pd.DataFrame, class_names: list[str]) -> float:
+    """The expected calibration error: the distance of the predicted probability from the accuracy.
 
     The mean over images of the distance within BINS equal bins of the highest probability (Guo, Pleiss, Sun and
     Weinberger, On calibration of modern neural networks, ICML 2017).
     """
-    confidence = table.iloc[:, 3:].max(axis=1).to_numpy()
+    confidence = table[class_names].max(axis=1).to_numpy()
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(bins, confidence - right(table))).sum() / len(table))
+    return float(np.abs(np.bincount(bins, confidence - is_correct(table))).sum() / len(table))
 
 
-def recall_tests(before: pd.DataFrame, after: pd.DataFrame, names: list[str]) -> list[float]:
-    """A p-value a class for the change of its recall: McNemar's exact test on the class's images.
+def recall_tests(before: pd.DataFrame, after: pd.DataFrame, class_names: list[str]) -> list[float]:
+    """A p-value for the change of each class's recall: McNemar's exact test on the class's images.
 
     They are corrected by Holm's method for as many comparisons as there are classes (Holm, A simple sequentially
     rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979).
     """
-    members = [before["actual"] == name for name in names]
+    members = [before["actual"] == name for name in class_names]
     values = [mcnemar_test(outcomes(before[images], after[images])) for images in members]
     return [float(p) for p in multipletests(values, LEVEL, method="holm")[1]]
 
 
-def confusion_change(before: pd.DataFrame, after: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """A row a cell of the confusion matrix, in the classes' order: actual, predicted, before, after, change."""
-    cells = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
+def confusion_change(before: pd.DataFrame, after: pd.DataFrame, class_names: list[str]) -> pd.DataFrame:
+    """One row per cell of the confusion matrix, in the classes' order: actual, predicted, before, after, change."""
+    cells = pd.MultiIndex.from_product([class_names, class_names], names=["actual", "predicted"])
     counts = {
         name: table.value_counts(["actual", "predicted"]).reindex(cells, fill_value=0)
         for name, table in (("before", before), ("after", after))
@@ -185,18 +185,34 @@ def confusion_change(before: pd.DataFrame, after: pd.DataFrame, names: list[str]
     return pd.DataFrame(counts).assign(change=counts["after"] - counts["before"]).reset_index()
 
 
-def seed_margin(*recipes: list[float]) -> float:
-    """How far two single runs may lie apart by their seeds alone, in 1 − LEVEL of all cases.
+class SeedNoise(NamedTuple):
+    """What other seeds change.
 
-    recipes: for each recipe the scores of runs that differ in their seed only; the spread is taken as the same for
-    all of them. The difference of two runs has √2 times a run's standard deviation, and as that is estimated from few
-    runs, Student's t takes the place of the normal distribution.
+    runs: the accuracies of the seeds, by the label of the recipe. margin: as by seed_margin. p: of Welch's t-test
+    between the means of two recipes, None if only one was measured.
+    """
+
+    runs: dict[str, list[float]]
+    margin: float
+    p: float | None
+
+
+def seed_noise(runs: dict[str, list[float]]) -> SeedNoise | None:
+    """The seed noise from the accuracies of one or two recipes, by label; None without any."""
+    if not runs:
+        return None
+    accuracies = list(runs.values())
+    p = float(stats.ttest_ind(*accuracies, equal_var=False).pvalue) if len(accuracies) == 2 else None
+    return SeedNoise(runs, seed_margin(*accuracies), p)
+
+
+def seed_margin(*recipes: list[float]) -> float:
+    """The largest difference between two single runs of one recipe that chance explains, at LEVEL.
+
+    Their difference exceeds it with probability LEVEL. recipes: for each recipe the scores of runs that differ in
+    their seed only; the standard deviation is assumed to be the same for all of them. The difference of two runs has
+    √2 times a run's standard deviation. Student's t replaces the normal distribution because few runs are known.
     """
     degrees = sum(len(scores) - 1 for scores in recipes)
     variance = sum((len(scores) - 1) * np.var(scores, ddof=1) for scores in recipes) / degrees
     return float(stats.t.ppf(1 - LEVEL / 2, degrees) * np.sqrt(2 * variance))
-
-
-def welch_test(before: list[float], after: list[float]) -> float:
-    """The p-value of Welch's t-test: do the means over seeds of two recipes differ?"""
-    return float(stats.ttest_ind(before, after, equal_var=False).pvalue)

@@ -1,14 +1,13 @@
-"""Make the page into which `dvc plots show` and `diff` put their plots, with Vega in it, so that it works offline.
+"""Write the page template of `dvc plots show` and `dvc plots diff` with Vega included, so that it works offline.
 
-DVC's own page loads Vega from a content delivery network and stays blank without a network. `make plots-page` writes
-this one again after an update of vl-convert-python, which brings the scripts.
+DVC's own template loads Vega from a content delivery network and stays blank without a network. Run `make plots-page`
+after an update of vl-convert-python, which contains the scripts.
 """
-
-from pathlib import Path
 
 import vl_convert
 
-PAGE = Path(".dvc/plots.html")
+from project import paths
+
 VEGA_LITE = "5.20"  # the newest that reads DVC's templates, which are written for version 5
 
 TEMPLATE = """<!DOCTYPE html>
@@ -30,11 +29,11 @@ img {{ max-width: 46vw; }}
 
 
 def page() -> str:
-    """The page's text, with DVC's placeholder {plot_divs} for the plots."""
+    """The template's text, with DVC's placeholder {plot_divs} for the plots."""
     scripts = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # the stub asks for a snippet
     return TEMPLATE.format(scripts=scripts.replace("</script", "<\\/script"))
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    print(f"{PAGE}: {PAGE.stat().st_size:,} bytes")
+    paths.PLOTS_PAGE.write_text(page(), encoding="utf-8", newline="\n")
+    print(f"{paths.PLOTS_PAGE}: {paths.PLOTS_PAGE.stat().st_size:,} bytes")

@@ -1,0 +1,105 @@
+"""Runs in DVC's queue, each in a temporary copy of the project."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+from tqdm import tqdm
+
+from classifier.errors import UserError
+from project.repository import at_revision, dvc
+
+POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
+
+Changes = dict[str, Any]  # params that a run changes, by their full names, as in train.epochs
+
+
+def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, force: bool = False) -> Iterator[str]:
+    """Run the pipeline with the changed params of each run, by name; yields each name when it has finished.
+
+    jobs: how many runs at a time. Each run has the number of threads that params.yaml says, because another number
+    would change bits; the operating system distributes the cores. force: train even what is in DVC's run cache. An
+    interruption ends the runs. A run that fails does not end the others.
+
+    Raises:
+        UserError: the runs are in progress already, DVC refuses one, or, at the end, some have failed.
+    """
+    if not runs:
+        return
+    forget(repo, set(runs))
+    for name, changes in runs.items():
+        options = [option for key, value in changes.items() for option in ("--set-param", f"{key}={value}")]
+        dvc("exp", "run", "--queue", "--name", name, *options, *(["--force"] if force else []), quiet=True)
+    try:
+        dvc("queue", "start", "--jobs", str(jobs), quiet=True)
+        yield from _finished(repo, list(runs))
+    except BaseException:
+        _stop(repo, set(runs))
+        raise
+
+
+def result(repo: Repo, run: str, path: Path) -> dict[str, Any]:
+    """The content of a JSON or YAML file of a finished run."""
+    with at_revision(repo, run):
+        text = repo.dvcfs.read_text(str(path))
+    content: dict[str, Any] = json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(text)
+    return content
+
+
+def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
+    waiting, failed = set(runs), []
+    with tqdm(total=len(runs), unit="run", desc="dvc queue logs NAME shows a run") as progress:
+        while waiting:
+            time.sleep(POLL_SECONDS)
+            for name, state in _states(repo).items():
+                if name in waiting and state in ("Success", "Failed"):
+                    waiting.remove(name)
+                    progress.update()
+                    if state == "Success":
+                        yield name
+                    else:
+                        failed.append(name)
+    if failed:
+        raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
+
+
+def _states(repo: Repo) -> dict[str, str]:
+    return {task["name"]: task["status"] for task in repo.experiments.celery_queue.status()}
+
+
+def forget(repo: Repo, runs: set[str]) -> None:
+    """Remove the tasks and experiments that an earlier call left under these names.
+
+    Raises:
+        UserError: one of them is running.
+    """
+    states = _states(repo)
+    if running := {name for name in runs if states.get(name) == "Running"}:
+        if repo.experiments.celery_queue.worker_status():
+            raise UserError(f"{', '.join(sorted(running))} is running already; dvc queue status shows the queue")
+        dvc("queue", "kill", "--force", *running, quiet=True)  # no worker is left: the machine was restarted
+    if tasks := runs & set(states):
+        dvc("queue", "remove", *tasks, quiet=True)
+    if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
+        dvc("exp", "remove", *kept, quiet=True)
+
+
+def _stop(repo: Repo, runs: set[str]) -> None:
+    """End the workers and their trainings, and remove the unfinished runs from the queue.
+
+    DVC's own command leaves the trainings running, because it ends only the process that waits for them. Each worker
+    has a process group of its own.
+    """
+    queue = repo.experiments.celery_queue
+    for entry in list(queue.iter_active()):
+        with suppress(ProcessLookupError):
+            queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
+    dvc("queue", "stop", "--kill", quiet=True)
+    if left := {name for name, state in _states(repo).items() if name in runs and state != "Success"}:
+        dvc("queue", "remove", *left, quiet=True)

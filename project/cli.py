@@ -1,0 +1,35 @@
+"""What all commands of this project have in common: the form of their help, and errors in one line."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from classifier.errors import UserError
+
+
+def parser(doc: str | None, prog: str | None = None) -> argparse.ArgumentParser:
+    """A parser whose help is a module's docstring with its line breaks.
+
+    prog: the command, if it is not that of the module.
+    """
+    return argparse.ArgumentParser(
+        prog, description=inspect.cleandoc(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Print a UserError or an error of the operating system as one line on stderr, and exit with status 1.
+
+    Ctrl-C exits with status 130. Any other exception is a bug, and keeps its traceback.
+    """
+    try:
+        yield
+    except (UserError, OSError) as error:
+        sys.exit(f"error: {name}: {error}")
+    except KeyboardInterrupt as interruption:
+        how = str(interruption) or "with no file half-written; the same command starts it again"
+        print(f"{name}: interrupted {how}", file=sys.stderr)
+        sys.exit(130)

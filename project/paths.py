@@ -1,0 +1,32 @@
+"""The path of every file that review, experiments, benchmarks and tests read or write, relative to the top folder.
+
+The stages do not use it: dvc.yaml gives them their paths on the command line.
+"""
+
+from pathlib import Path
+
+DVC_LOCK = Path("dvc.lock")
+EXPERIMENTS = Path("experiments.yaml")
+
+# Outputs of the stages
+RAW = Path("data/raw")
+PREPARED = Path("data/prepared")
+TRAINING_SPLIT = PREPARED / "train"
+VALIDATION_SPLIT = PREPARED / "validation"
+TEST_SPLIT = PREPARED / "test"
+MODEL = Path("models/model.keras")
+TRAINING_SUMMARY = Path("metrics/train.json")
+SCORES = Path("metrics/evaluate.json")
+PREDICTIONS = Path("metrics/predictions.csv")
+HISTORY = Path("plots/history.csv")
+MISTAKES = Path("plots/mistakes.npy")
+
+# What the experiments write
+SEEDS = Path("metrics/seeds")
+EXPERIMENTS_TABLE = Path("metrics/experiments.csv")
+EXPERIMENTS_PAGE = Path("docs/experiments.md")
+EXPERIMENTS_FIGURE = Path("docs/experiments.png")
+
+# The page that dvc plots fills in, and what a review writes by default
+PLOTS_PAGE = Path(".dvc/plots.html")
+REPORT = Path("report")

@@ -1,0 +1,83 @@
+"""The project's git repository and DVC project, at any revision."""
+
+import difflib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.repo import Repo
+from dvc.scm import RevError, resolve_rev
+
+from classifier.errors import UserError
+
+WORKSPACE = "workspace"  # DVC's name for the files in the working tree, committed or not
+
+
+@contextmanager
+def open_repo() -> Iterator[Repo]:
+    """Open the DVC project in the current folder.
+
+    Raises:
+        UserError: the current folder is not a DVC project in a git repository, or DVC cannot read what is asked for.
+    """
+    try:
+        repo = Repo(".")
+    except NotDvcRepoError:
+        raise UserError("this is not a DVC project; run from the project's top folder") from None
+    if not hasattr(repo.scm, "resolve_rev"):
+        raise UserError("this project is not in a git repository, so there are no revisions to compare")
+    try:
+        with repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def at_revision(repo: Repo, name: str) -> Iterator[str | None]:
+    """Let the repo read a revision; yields its commit, None for the workspace.
+
+    Raises:
+        UserError: there is no such revision.
+    """
+    if name == WORKSPACE:
+        yield None
+        return
+    try:
+        commit = resolve_rev(repo.scm, name)
+    except RevError:
+        raise UserError(_unknown(name)) from None
+    with repo.switch(commit):
+        yield commit
+
+
+def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
+    """What git prints in a folder. If git fails: an empty string, or with `check` a CalledProcessError."""
+    stderr = None if check else subprocess.DEVNULL
+    result = subprocess.run(
+        ["git", *arguments], cwd=folder, check=check, stdout=subprocess.PIPE, stderr=stderr, text=True
+    )
+    return result.stdout.strip()
+
+
+def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
+    """Run dvc in a folder; `quiet` suppresses what it prints on stdout.
+
+    Raises:
+        UserError: dvc failed; it has printed the reason.
+    """
+    stdout = subprocess.DEVNULL if quiet else None
+    if subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=False, stdout=stdout).returncode:
+        raise UserError(f"dvc {' '.join(arguments)} failed")
+
+
+def _unknown(name: str) -> str:
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        return f"this clone is shallow and does not reach {name}; run git fetch --unshallow, or fetch that branch"
+    names = git("for-each-ref", "--format=%(refname:short)").split()
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else "git branch --all and git tag list what there is"
+    return f"there is no revision {name}; {hint}"
