@@ -310,12 +310,16 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
         ("classifier/models.py", '"""', '"""\n', ["train: classifier/models.py modified"]),
         ("metrics/train.json", "34826", "34827", ["plot: metrics/train.json modified"]),
         ("dvc.yaml", "--raw data/raw --prepared", "--prepared", ["prepare: its command changed"]),
+        ("review/figures.py", '"""', '"""\n', []),  # what no stage runs
+        ("project/cli.py", "error: ", "failed: ", []),
+        ("stages/__main__.py", "one of", "any of", []),
     ],
 )
-def test_stale_results_are_found(project: Project, path: str, old: str, new: str, found: list[str]) -> None:
+def test_stale_results_are_found_and_no_others(project: Project, path: str, old: str, new: str, found: list[str]) -> None:
     with open_repo() as repo:
         assert stale(repo) == []
     text = Path(path).read_text()
+    assert old in text
     Path(path).write_text(text.replace(old, new, 1))
     with open_repo() as repo:
         assert stale(repo) == found
