@@ -1,96 +1,113 @@
-# The front door: `make` lists what can be done. Everything runs in .venv, made from requirements.txt.
+# `make` lists the targets. All packages are installed into .venv, from requirements.txt with their hashes.
 
 VENV := .venv
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PY := $(VENV)/bin/python
 
-# What is installed only when it is asked for: storages of dvc push and pull, Ray, GPUs
+# Optional packages: storages of dvc push and pull, CUDA, Ray; each has a lock, requirements/NAME.txt
 EXTRAS := azure cuda gs ray s3 ssh webdav
 
-# The first Python that this project supports; PYTHON=… takes another
+# The first supported Python found; PYTHON=… selects another
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
-	&& echo $$python && break; done)
+	$$python -c '$(SUPPORTED)' 2>/dev/null && echo $$python && break; done)
+
+# dvc runs the stages' `python -m …` in a shell, which must find the environment's python
+WITH_PATH := PATH="$$PWD/$(VENV)/bin:$$PATH"
+
+# uv does not compile packages to bytecode; Python does at the first import, and here always keeps it: compiling again
+# costs 9 s of CPU time for each process that imports TensorFlow
+unexport PYTHONDONTWRITEBYTECODE
+
+# User-given values are taken literally, and reach the shell as environment variables, never as code
+ARGUMENTS := BASE CLUSTER HEAD JOBS N URL
+$(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
+export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro review seeds experiments stale test test-slow faults verify bench check format lock plots-page
+.PHONY: help repro review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
+	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1	\2/' | expand -t 20
+	@grep -E '^(# )?[A-Za-z-]+:.*## ' Makefile | sed -E 's/^(# )?([A-Za-z-]+):.*## (.*)/  make \2	\3/' | expand -t 20
 
-repro: $(VENV)/installed  ## Set up the environment, get the data and run the pipeline: dvc repro
-	@python -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # broken if DVC was killed in writing it
-	dvc repro
+repro: $(VENV)/installed  ## Install the environment, get the data and run the pipeline: dvc repro
+	@$(PY) -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # corrupt if DVC was killed in writing it
+	$(WITH_PATH) $(VENV)/bin/dvc repro
 
-STORAGE := $(firstword $(subst ://, ,$(URL)))
-remote: $(patsubst %,extra-%,$(patsubst webdavs,webdav,$(filter azure gs s3 ssh webdav webdavs,$(STORAGE))))  ## Share data and models: URL=s3://bucket/path, ssh://…, webdavs://…, gs://…, azure://…, /folder
-	@test -n "$(URL)" || { echo 'error: name the storage with URL=…' >&2; exit 1; }
-	dvc remote add --force --default storage "$(URL)"
+review: $(VENV)/installed  ## Compare HEAD=workspace with BASE=main and test the difference for significance: report/report.html
+	$(PY) -m review "$${BASE:-main}" "$${HEAD:-workspace}"
 
+RUNNER := $(if $(CLUSTER),--cluster "$$CLUSTER",--jobs "$${JOBS:-1}")
+RAY := $(if $(CLUSTER),$(VENV)/extra-ray)
+seeds: $(VENV)/installed $(RAY)  ## Measure seed noise: train with N=5 seeds; JOBS=1 or CLUSTER=address
+	$(PY) -m experiments.seeds --count "$${N:-5}" $(RUNNER)
+
+experiments: $(VENV)/installed $(RAY)  ## Train the missing runs of experiments.yaml and update its table; JOBS=1 or CLUSTER=address
+	$(PY) -m experiments $(RUNNER)
+
+STORAGE := $(filter azure gs s3 ssh webdav,$(patsubst webdavs,webdav,$(firstword $(subst ://, ,$(URL)))))
+remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder
+	@test -n "$$URL" || { echo 'error: no storage given; set URL=…' >&2; exit 1; }
+	$(VENV)/bin/dvc remote add --force --default storage "$$URL"
+
+# extra-NAME:  ## Install optional packages; NAME is azure, cuda, gs, ray, s3, ssh or webdav
 $(EXTRAS:%=extra-%): extra-%: $(VENV)/extra-%
 
-BASE ?= main
-HEAD ?= workspace
-review: $(VENV)/installed  ## Tell what changed since BASE=main, and whether it is real: report/report.html
-	python -m review "$(BASE)" "$(HEAD)"
-
-N ?= 5
-JOBS ?= 1
-WHERE := $(if $(CLUSTER),--cluster "$(CLUSTER)",--jobs "$(JOBS)")
-RAY := $(if $(CLUSTER),$(VENV)/extra-ray)
-seeds: $(VENV)/installed $(RAY)  ## Train the current params with N=5 seeds, to know what chance does; CLUSTER=address
-	python -m experiments.seeds --count "$(N)" $(WHERE)
-
-experiments: $(VENV)/installed $(RAY)  ## Train the experiments of experiments.yaml that are missing, and write their table
-	python -m experiments $(WHERE)
-
-stale: $(VENV)/installed  ## Fail unless the committed results belong to the committed code and params
-	python -m review.stale HEAD
+stale: $(VENV)/installed  ## Fail if the committed results do not match the committed code and params
+	$(PY) -m project.stale HEAD
 
 test: $(VENV)/installed check  ## Lint, check types and run the fast tests
-	pytest
+	$(VENV)/bin/pytest
 
-test-slow: $(foreach extra,ray s3 ssh webdav,$(VENV)/extra-$(extra))  ## Run the slow tests: reproduce the committed results, walk through the README
-	pytest -m slow -rP
+test-slow: $(foreach extra,ray s3 ssh webdav,$(VENV)/extra-$(extra))  ## Run the slow tests, which reproduce the results and run the documented commands
+	$(VENV)/bin/pytest -m slow -rP
 
-faults: $(VENV)/installed  ## Kill, break, fill and lie, and tell how the pipeline took it
-	python -m tests.faults
+faults: $(VENV)/installed  ## Inject faults (kills, corrupt inputs, a full disk, bad servers) and report the outcomes
+	$(PY) -m tests.faults
 
-verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit by bit
-	python -m review.verify
+verify: $(VENV)/installed  ## Reproduce the committed results in a fresh clone and compare them bit for bit
+	$(PY) -m project.verify
 
-bench: $(VENV)/installed  ## Compare the training's speed with a plain Keras script's, and time and memory as the data grows
-	dvc repro --quiet prepare
-	python -m benchmarks.training
-	python -m benchmarks.scale
+bench: $(VENV)/installed  ## Compare training speed with a plain Keras script; measure time and memory by data size
+	$(WITH_PATH) $(VENV)/bin/dvc repro --quiet prepare
+	$(PY) -m benchmarks.training
+	$(PY) -m benchmarks.scale
 
-check: $(VENV)/installed  ## Lint, format check and type check
-	ruff check
-	ruff format --check
-	mypy
+check: $(VENV)/installed  ## Lint, check formatting and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
 
-format: $(VENV)/installed  ## Format the code and mend what lint can mend
-	ruff format
-	ruff check --fix
+format: $(VENV)/installed  ## Format the code and apply lint fixes
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
 
-LOCK := uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-emit-index-url \
-	--custom-compile-command 'make lock' pyproject.toml --output-file
-lock: $(VENV)/installed  ## Lock the newest versions of all dependencies with their hashes
-	$(LOCK) requirements.txt --upgrade --group dev --all-extras # versions that go together
+plots-page: $(VENV)/installed  ## Rebuild the offline page of dvc plots
+	$(PY) -m tools.plots_page
+
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+lock: $(VENV)/installed  ## Lock the newest versions of all dependencies, with hashes
+	$(LOCK) pyproject.toml --group dev --all-extras --upgrade --output-file requirements.txt # compatible versions for all
 	cp requirements.txt $(VENV)/all.txt
-	$(LOCK) requirements.txt --group dev
+	$(LOCK) pyproject.toml --group dev --output-file requirements.txt
+	$(LOCK) --group install --constraint requirements.txt --output-file requirements/uv.txt
 	for extra in $(EXTRAS); do \
-		$(LOCK) requirements/$$extra.txt --extra $$extra --constraint $(VENV)/all.txt \
-			$$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.txt); done
+		$(LOCK) pyproject.toml --extra $$extra --constraint $(VENV)/all.txt --output-file requirements/$$extra.txt \
+			$$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements.txt) || exit 1; done
 
-plots-page: $(VENV)/installed  ## Make the offline page of dvc plots again
-	python -m review.plots_page
-
-$(VENV)/installed: requirements.txt
-	@test -n "$(PYTHON)" || { echo 'error: Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=…' >&2; exit 1; }
+# pip installs uv, and uv the other packages, several times faster than pip. With the build constraint, uv also checks
+# the hash of setuptools, which builds the one package without a wheel. The stamp file is written last, so that an
+# interrupted installation starts again.
+INSTALL := $(VENV)/bin/uv pip install --python $(PY) --require-hashes --build-constraint requirements.txt
+$(VENV)/installed: requirements.txt requirements/uv.txt
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || \
+		{ echo 'error: Python 3.11, 3.12 or 3.13 is required; set PYTHON=…' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	pip install --disable-pip-version-check --require-hashes --requirement requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	$(INSTALL) --requirement requirements.txt
 	@touch $@
 
 $(VENV)/extra-%: requirements/%.txt $(VENV)/installed
-	pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements/$*.txt
+	$(INSTALL) --no-deps --requirement requirements/$*.txt
 	@touch $@

@@ -1,6 +1,7 @@
 """The project's git repository and DVC project, at any revision."""
 
 import difflib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,13 +65,15 @@ def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
 
 
 def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
-    """Run dvc in a folder; `quiet` suppresses what it prints on stdout.
+    """Run dvc in a folder, with this Python first on PATH, for the stages; `quiet` suppresses what it prints on stdout.
 
     Raises:
         UserError: dvc failed; it has printed the reason.
     """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     stdout = subprocess.DEVNULL if quiet else None
-    if subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=False, stdout=stdout).returncode:
+    if subprocess.run(command, cwd=folder, env=environment, check=False, stdout=stdout).returncode:
         raise UserError(f"dvc {' '.join(arguments)} failed")
 
 

@@ -138,8 +138,11 @@ def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) 
             (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project.folder / name)
     project.change(dataset__files=files, dataset__sources=[str(dataset)], train__epochs=2, train__batch_size=32)
-    (project.folder / ".venv").mkdir()
-    (project.folder / ".venv/installed").touch()  # for make: the environment is there already, it runs this
+    environment = project.folder / ".venv"  # for make: the environment of the tests
+    environment.mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (environment / name).symlink_to(Path(sys.prefix) / name)
+    (environment / "installed").touch()
     project.git("init", "-q", "-b", "main")
     project.git("add", ".")
     project.git("commit", "-qm", "project with a tiny dataset")

@@ -315,7 +315,9 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
         ("stages/__main__.py", "one of", "any of", []),
     ],
 )
-def test_stale_results_are_found_and_no_others(project: Project, path: str, old: str, new: str, found: list[str]) -> None:
+def test_stale_results_are_found_and_no_others(
+    project: Project, path: str, old: str, new: str, found: list[str]
+) -> None:
     with open_repo() as repo:
         assert stale(repo) == []
     text = Path(path).read_text()
