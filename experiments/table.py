@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from classifier import artifacts, figures, tables
 from classifier.errors import UserError
+from classifier.notation import percent
 from experiments.figures import accuracy_by_compute
 from experiments.plan import Experiment, Reference
 from project import paths, text
@@ -106,7 +107,7 @@ def markdown(rows: list[Row]) -> str:
             f"{row.epochs}",
             f"{row.images_seen:,}",
             f"{row.compute:.1f}",
-            text.percent(row.validation_accuracy),
+            percent(row.validation_accuracy),
             text.mean_and_sd(row.accuracy, row.accuracy_sd, row.seeds),
             f"{row.loss:.4f}",
             f"{row.f1:.4f}",

@@ -1,4 +1,4 @@
-"""Markdown tables, and one notation for each kind of number: 90.73 %, 34,826, 90.80 ± 0.11 % (3 seeds)."""
+"""Markdown tables, and the notation of means over seeds: 90.80 ± 0.11 % (3 seeds)."""
 
 import re
 from collections.abc import Sequence
@@ -8,10 +8,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table; None becomes a dash."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(item) for item in line) + " |" for line in lines)
-
-
-def percent(share: float) -> str:
-    return f"{share:.2%}".replace("%", " %")
 
 
 def mean_and_sd(mean: float, sd: float, seeds: int) -> str:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from project.text import mean_and_sd, percent, table
+from classifier.notation import percent
+from project.text import mean_and_sd, table
 from review import figures
 from review.revisions import Revision
 from review.significance import LEVEL, Change, Comparison, SeedNoise, seed_noise

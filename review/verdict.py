@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from project.text import percent
+from classifier.notation import percent
 from review.significance import LEVEL, Change, Comparison
 
 

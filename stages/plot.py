@@ -37,13 +37,14 @@ def plot(
     predicted = tables.read_predictions(predictions, class_names)
     worst = scores.mistakes(predicted, class_names).head(params.plot.mistakes)
     images = tables.read_mistakes(mistakes, predicted)[worst.index]
-    captions = [f"{row.actual}\nas {row.predicted}, {row.confidence:.1%}" for row in worst.itertuples()]
     drawn = {
         "learning_curves": figures.learning_curves(learning_curves, f"{name}: learning curves"),
-        "confusion_test": figures.confusion_matrix(test_counts, f"{name}: test set"),
-        "confusion_train": figures.confusion_matrix(training_counts, f"{name}: training set"),
+        "confusion_test": figures.confusion_matrix(test_counts, f"{name}: confusion matrix of the test set"),
+        "confusion_train": figures.confusion_matrix(training_counts, f"{name}: confusion matrix of the training set"),
         "per_class": figures.per_class_scores(test_scores, f"{name}: precision and recall on the test set"),
-        "mistakes": figures.gallery(images, captions, f"{name}: the most confident mistakes on the test set"),
+        "mistakes": figures.gallery(
+            images, figures.captions(worst), f"{name}: the most confident mistakes on the test set"
+        ),
     }
     tables.write(curves, learning_curves, tables.HISTORY)
     artifacts.write_json(metrics, training_summary)

@@ -1,55 +1,215 @@
-"""The pictures show what they are given, in the dataset's order."""
+"""The pictures show what they are given, in the dataset's order, readable, and the same on every machine."""
 
+import os
+import subprocess
+import sys
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from seaborn.utils import relative_luminance
 
 from classifier import figures, scores, tables
 from experiments.figures import accuracy_by_compute
+from review.figures import changed_mistakes, compared_curves, confusion_difference
+from tests.conftest import ROOT
 
 NAMES = ["cat", "ant", "bee"]
 LABELS = np.array([0, 0, 1, 2])
 PROBABILITIES = np.eye(3)[[0, 1, 1, 2]]
+MATRIX = [[12_000, 0, 120], [2400, 7000, 600], [0, 1, 0]]
+DRAW = """
+import sys
+from pathlib import Path
+import pandas as pd
+from classifier import figures, tables
+counts = pd.DataFrame({"actual": list("aabb"), "predicted": list("abab"), "count": [3, 1, 0, 4]})
+history = pd.DataFrame([(1, 2, 0.1, 2, 0.1), (2, 1, 0.2, 1, 0.2)], columns=list(tables.HISTORY))
+for drawn in (figures.confusion_matrix(counts, "t"), figures.learning_curves(history, "t")):
+    figures.write(Path(sys.argv[1]), drawn)
+    sys.stdout.write(Path(sys.argv[1]).read_bytes().hex() + "\\n")
+"""
+
+
+def cells(values: list[list[int]], names: list[str], column: str) -> pd.DataFrame:
+    pairs = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
+    return pd.Series(np.ravel(values), pairs, name=column).reset_index()
+
+
+def history(*val_losses: float) -> pd.DataFrame:
+    epochs = np.arange(1, len(val_losses) + 1)
+    shares = epochs / (len(epochs) + 1)
+    values = (epochs, 7.0 / epochs, shares, val_losses, shares / 2)
+    return pd.DataFrame(dict(zip(tables.HISTORY, values, strict=True)))
+
+
+def ticks(axes: Axes) -> tuple[list[str], list[str]]:
+    return [each.get_text() for each in axes.get_xticklabels()], [each.get_text() for each in axes.get_yticklabels()]
+
+
+def numbers(axes: Axes) -> dict[tuple[int, int], Text]:
+    """The texts of a confusion matrix, by row and column."""
+    return {(int(text.get_position()[1]), int(text.get_position()[0])): text for text in axes.texts}
+
+
+def colours(axes: Axes) -> dict[tuple[int, int], tuple[float, float, float]]:
+    """The colours of the drawn cells, by row and column."""
+    drawn = {}
+    for mesh in axes.collections:
+        values: Any = mesh.get_array()
+        for place in np.argwhere(~np.ma.getmaskarray(values)):
+            drawn[int(place[0]), int(place[1])] = to_rgb(tuple(mesh.to_rgba(values[tuple(place)])))
+    return drawn
+
+
+def labelled(axes: Axes, label: str) -> Line2D:
+    return next(line for line in axes.lines if label in str(line.get_label()))
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
-    figure = figures.confusion_matrix(scores.confusion_counts(LABELS, PROBABILITIES, NAMES), "Test set")
+    axes = figures.confusion_matrix(cells(MATRIX, NAMES, "count"), "Pets: confusion matrix").axes[0]
+    assert ticks(axes) == (NAMES, NAMES)
+    assert axes.get_ylim() == (3, 0)  # the first class on top
+    assert {place: text.get_text() for place, text in numbers(axes).items()} == {
+        (0, 0): "12,000", (0, 2): "120", (1, 0): "2,400", (1, 1): "7,000", (1, 2): "600", (2, 1): "1", (2, 2): "0",
+    }  # fmt: skip
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+
+
+def test_the_title_of_a_confusion_matrix_ends_with_the_accuracy() -> None:
+    axes = figures.confusion_matrix(cells(MATRIX, NAMES, "count"), "Pets: confusion matrix").axes[0]
+    assert axes.get_title() == "Pets: confusion matrix, accuracy 85.89 %"  # 19,000 of 22,121
+    nothing = figures.confusion_matrix(cells([[0, 0], [0, 0]], NAMES[:2], "count"), "Pets").axes[0]
+    assert nothing.get_title() == "Pets, accuracy 0.00 %"
+
+
+def test_errors_can_be_told_from_no_errors_and_from_each_other() -> None:
+    rows = [[799, 1, 0, 0], [0, 792, 8, 0], [0, 0, 720, 80], [160, 0, 0, 640]]  # errors: 0.125 %, 1 %, 10 %, 20 %
+    axes = figures.confusion_matrix(cells(rows, [*NAMES, "dog"], "count"), "Errors").axes[0]
+    drawn = colours(axes)
+    assert (0, 2) not in drawn and (0, 2) not in numbers(axes)
+    few, one, ten, twenty = (drawn[place] for place in ((0, 1), (1, 2), (2, 3), (3, 0)))
+    assert np.subtract(1, few).max() > 0.2  # from white
+    for first, second in combinations([few, one, ten, twenty], 2):
+        assert np.abs(np.subtract(first, second)).max() > 0.08
+    assert all(red > blue for red, _, blue in (few, one, ten, twenty))  # orange
+    assert all(drawn[place, place][2] > drawn[place, place][0] for place in range(4))  # blue
+
+
+@pytest.mark.parametrize("top", [1, 5, 100, 1000])
+def test_numbers_in_cells_have_contrast(top: int) -> None:
+    rows = np.linspace(0, top, 16).astype(int).reshape(4, 4)
+    counts = cells(rows.tolist(), [*NAMES, "dog"], "count")
+    changes = counts.assign(change=counts["count"] - top // 2)
+    for figure in (figures.confusion_matrix(counts, "Test set"), confusion_difference(changes, "Changes")):
+        drawn = colours(figure.axes[0])
+        for place, text in numbers(figure.axes[0]).items():
+            dark, light = sorted([relative_luminance(drawn[place]), relative_luminance(text.get_color())])
+            assert (light + 0.05) / (dark + 0.05) > 3.5
+
+
+@pytest.mark.parametrize("classes", [2, 3, 20])
+def test_confusion_matrix_has_room_for_many_classes_with_long_names(classes: int, tmp_path: Path) -> None:
+    names = [f"a rather long name of class number {number}" for number in range(classes)]
+    values = np.random.default_rng(1).integers(1, 9999, (classes, classes))
+    figure = figures.confusion_matrix(cells(values.tolist(), names, "count"), "Many")
+    figure.draw_without_rendering()
     axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
-    assert [label.get_text() for label in axes.get_yticklabels()] == NAMES
-    assert [text.get_text() for text in axes.texts] == ["1", "1", "0", "0", "1", "0", "0", "0", "1"]
-    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("predicted class", "true class", "Test set")
-    colours = axes.collections[0].get_array()
-    assert colours is not None
-    np.testing.assert_allclose(np.ravel(colours)[:3], [0.5, 0.5, 0])  # share of the row
+    assert ticks(axes) == (names, names)
+    side = axes.bbox.width / classes
+    assert max(text.get_window_extent().width for text in axes.texts) < side
+    labels = [each.get_window_extent() for each in axes.get_yticklabels()]
+    bars = [each.yaxis.label.get_window_extent() for each in axes.child_axes]
+    assert not any(first.overlaps(second) for boxes in (labels, bars) for first, second in combinations(boxes, 2))
 
 
-def test_classes_may_be_called_like_numbers_or_nothing(tmp_path: Path) -> None:
-    names = ["7", "NA", "1"]
+def test_the_number_and_the_colour_of_a_change_have_the_same_sign() -> None:
+    changes = cells([[5, -5, 0], [5, 0, -80], [1, -1, 80]], NAMES, "change")
+    axes = confusion_difference(changes, "Changes").axes[0]
+    drawn = colours(axes)
+    assert {place: text.get_text() for place, text in numbers(axes).items()} == {
+        (0, 0): "+5", (0, 1): "-5", (1, 0): "+5", (1, 2): "-80", (2, 0): "+1", (2, 1): "-1", (2, 2): "+80",
+    }  # fmt: skip
+    for place, text in numbers(axes).items():
+        red, _, blue = drawn[place]
+        assert (blue > red) == text.get_text().startswith("+")
+    assert drawn[0, 0] == drawn[1, 0]  # on the diagonal as elsewhere
+    outlined = [
+        axes.transData.inverted().transform(patch.get_extents().get_points().mean(axis=0)) for patch in axes.patches
+    ]
+    np.testing.assert_allclose(outlined, [(0.5, 0.5), (1.5, 1.5), (2.5, 2.5)])  # the diagonal
+    assert "Diagonal, outlined: correct predictions, more is better" in axes.get_xlabel()
+
+
+def test_a_confusion_matrix_without_changes_is_drawn() -> None:
+    axes = confusion_difference(cells([[0, 0], [0, 0]], NAMES[:2], "change"), "Changes").axes[0]
+    assert not axes.texts
+
+
+def test_classes_may_be_called_like_numbers_or_nothing_or_formulas(tmp_path: Path) -> None:
+    names = ["7", "NA", "$x_$"]
     tables.write(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names), tables.CONFUSION)
     table = scores.per_class(LABELS, PROBABILITIES, names)
     table.insert(0, "split", "test")
     tables.write(tmp_path / "scores.csv", table, tables.PER_CLASS)
-    matrix = figures.confusion_matrix(tables.read_confusion(tmp_path / "counts.csv", names), "Test set")
-    bars = figures.per_class_scores(tables.read_per_class(tmp_path / "scores.csv", names), "Scores")
-    for axes in (matrix.axes[0], bars.axes[0]):
-        assert [label.get_text() for label in axes.get_xticklabels()] == names
+    matrix = figures.confusion_matrix(tables.read_confusion(tmp_path / "counts.csv", names), "Cost in $, or $")
+    bars = figures.per_class_scores(tables.read_per_class(tmp_path / "scores.csv", names), "Cost in $, or $")
+    for figure in (matrix, bars):
+        axes = figure.axes[0]
+        assert ticks(axes)[0] == names
+        assert not any(text.get_parse_math() for text in (axes.title, *axes.get_xticklabels(), *axes.texts))
+        figures.write(tmp_path / "picture.png", figure)  # $x_$ is not a valid formula
 
 
-def test_learning_curves_mark_the_epoch_of_the_lowest_validation_loss() -> None:
-    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "accuracy": [0.1, 0.5, 0.9]})
-    history = history.assign(val_loss=[3, 1, 2], val_accuracy=[0.1, 0.4, 0.3])
-    loss, accuracy = figures.learning_curves(history, "Curves").axes
-    for axes, value in ((loss, 1), (accuracy, 0.4)):
-        star = next(line for line in axes.lines if line.get_marker() == "*")
-        np.testing.assert_array_equal(star.get_xydata(), [[2, value]])
+def test_learning_curves_mark_the_saved_model_at_the_last_epoch() -> None:
+    figure = figures.learning_curves(history(3, 1, 2), "Curves")
+    loss, accuracy = figure.axes
+    for axes, value in ((loss, 2), (accuracy, 0.375)):
+        np.testing.assert_allclose(np.asarray(labelled(axes, "model saved: epoch 3").get_xydata()), [[3, value]])
+        lowest = np.asarray(labelled(axes, "lowest validation loss: epoch 2").get_xdata())
+        np.testing.assert_array_equal(lowest, [2, 2])
+    assert loss.get_title() == "validation loss of the saved model: 2.0000"
+    assert accuracy.get_title() == "validation accuracy of the saved model: 37.50 %"
+    assert legend(figure)[:2] == ["training (average during the epoch)", "validation"]
+
+
+@pytest.mark.parametrize("epochs", [1, 60])
+def test_learning_curves_of_any_length_have_whole_epochs_as_ticks(epochs: int) -> None:
+    figure = figures.learning_curves(history(*np.linspace(2, 1, epochs)), "Curves")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert shown and all(tick == round(tick) for tick in shown)
+
+
+def test_compared_curves_are_those_of_the_validation_alone() -> None:
+    runs = {"main": history(3, 2, 1), "smoothed": history(2, 1)}
+    figure = compared_curves(runs, "Curves")
+    for axes, score in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        first, second, *saved = axes.lines
+        for line, run in ((first, "main"), (second, "smoothed")):
+            np.testing.assert_allclose(np.asarray(line.get_ydata()), runs[run][f"val_{score}"])
+        assert [np.asarray(mark.get_xdata()).tolist() for mark in saved] == [[3], [2]]
+        assert axes.get_ylabel().startswith(f"validation {score}")
+    assert legend(figure) == ["main", "smoothed", "model saved: last epoch"]
 
 
 def test_per_class_scores_have_a_bar_a_class_and_score() -> None:
     axes = figures.per_class_scores(scores.per_class(LABELS, PROBABILITIES, NAMES), "Scores").axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == NAMES
+    assert ticks(axes)[0] == NAMES
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
     assert heights == [pytest.approx([1, 0.5, 1]), pytest.approx([0.5, 1, 1])]
 
@@ -57,7 +217,7 @@ def test_per_class_scores_have_a_bar_a_class_and_score() -> None:
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
     images = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((28, 28), np.uint8)
-    captions = [f"bee\nas ant, {number}%" for number in range(count)]
+    captions = [f"true: bee\npredicted: ant {number}" for number in range(count)]
     panels = [axes for axes in figures.gallery(images, captions, "Mistakes").axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == captions
     assert [np.unique(np.asarray(axes.images[0].get_array())) for axes in panels] == [
@@ -65,29 +225,82 @@ def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
     ]
 
 
-def test_names_of_experiments_close_to_each_other_do_not_overlap() -> None:
-    table = pd.DataFrame(
-        [
-            ("cnn", 0.9, 0.002, 12),
-            ("resnet", 0.943, 0, 600),
-            ("wide", 0.945, 0, 660),
-        ],
-        columns=["name", "accuracy", "accuracy_sd", "compute"],
-    )
-    figure = accuracy_by_compute(table, {"people": 0.835}, "Compute")
+def test_captions_tell_the_true_from_the_predicted_class_and_do_not_overlap() -> None:
+    mistakes = pd.DataFrame({"actual": ["bee"] * 6, "predicted": ["ant"] * 6, "confidence": 0.9987})
+    assert figures.captions(mistakes)[0] == "true: bee\npredicted: ant\nprobability 99.9 %"
+    long = mistakes.assign(actual="a class with a long name and another one", predicted="a second one as long as that")
+    figure = figures.gallery(np.zeros((6, 28, 28), np.uint8), figures.captions(long), "Mistakes")
     figure.draw_without_rendering()
-    _, first, second, _ = (text.get_window_extent() for text in figure.axes[0].texts)
-    assert not first.overlaps(second)
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    pictures = [axes.bbox for axes in figure.axes]
+    assert len(boxes) == 6
+    assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+    assert not any(box.overlaps(picture) for box in boxes for picture in pictures)
+
+
+def test_changed_mistakes_are_those_that_the_other_run_does_not_make() -> None:
+    wrong = scores.predictions(np.array([0, 1, 2]), np.array([[0.1, 0.9, 0], [0.7, 0.3, 0], [0, 0, 1]]), NAMES)
+    other = scores.predictions(np.array([0, 1, 2]), np.array([[0.1, 0.9, 0], [0.3, 0.7, 0], [0, 0, 1]]), NAMES)
+    figure = changed_mistakes(wrong, np.zeros((2, 28, 28), np.uint8), other, NAMES, "Newly wrong", "now")
+    assert [axes.get_title() for axes in figure.axes if axes.get_title()] == [
+        "true: ant\nnow predicted: cat\nprobability 70.0 %"
+    ]
+    assert figure.get_suptitle() == "Newly wrong: 1 of 1 images"
+
+
+def experiments(*rows: tuple[str, float, float, float, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "accuracy", "accuracy_sd", "compute", "seeds"])
 
 
 def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() -> None:
-    table = pd.DataFrame(
-        [("small", 0.9, 0.002, 12), ("large", 0.94, 0.001, 120)],
-        columns=["name", "accuracy", "accuracy_sd", "compute"],
-    )
-    axes = accuracy_by_compute(table, {"people": 0.835}, "Compute").axes[0]
-    points, *_, line = axes.lines
+    table = experiments(("small", 0.9, 0.002, 12, 3), ("large", 0.94, 0.001, 120, 3))
+    figure = accuracy_by_compute(table, {"students": 0.9073, "WRN": 0.967}, "Compute")
+    axes = figure.axes[0]
+    points = axes.lines[0]
     np.testing.assert_allclose(np.asarray(points.get_xydata()), [[12, 90], [120, 94]])
-    np.testing.assert_allclose(np.asarray(line.get_ydata()), [83.5, 83.5])
-    assert [text.get_text() for text in axes.texts] == ["small", "large", "people, 83.5 %"]
+    lines = [np.asarray(line.get_ydata()).tolist() for line in axes.lines if line.get_linestyle() == "--"]
+    assert lines == [pytest.approx([90.73, 90.73]), pytest.approx([96.7, 96.7])]
+    assert {text.get_text() for text in axes.texts} == {"small", "large", "90.73 %  students", "96.7 %  WRN"}
     assert axes.get_xscale() == "log"
+    assert "experiment, mean ± 1 sd, 3 seeds" in legend(figure)
+    assert "mean ± 1 sd, 3 to 5 seeds" in " ".join(legend(accuracy_by_compute(table.assign(seeds=[5, 3]), {}, "")))
+
+
+@pytest.mark.parametrize(
+    "references", [{}, {"students": 0.9073, "others": 0.908, "a third group": 0.9083, "two convolutions": 0.916}]
+)
+def test_names_cover_no_other_name_no_point_and_no_line_of_a_reference(references: dict[str, float]) -> None:
+    table = experiments(
+        ("cnn", 0.908, 0.002, 12, 3), ("mirrored-cnn", 0.9085, 0.001, 12, 3), ("wider-cnn", 0.9165, 0.0001, 13, 3),
+        ("twin", 0.9084, 0.001, 14, 3),
+        ("resnet", 0.943, 0, 600, 3), ("resnet-erased", 0.945, 0, 660, 3),
+    )  # fmt: skip
+    figure = accuracy_by_compute(table, references, "Compute")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+    assert not any(first.overlaps(second) for first, second in combinations(boxes.values(), 2))
+    names = [boxes[name] for name in table["name"]]
+    to_pixels = axes.transData.transform
+    points = to_pixels(np.column_stack([table["compute"], 100 * table["accuracy"]]))
+    heights = [to_pixels((1, 100 * accuracy))[1] for accuracy in references.values()]
+    for box in names:
+        assert axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+        assert not any(box.contains(*point) for point in points)
+        assert not any(box.y0 < height < box.y1 for height in heights)
+    assert all(figure.bbox.x1 >= box.x1 for box in boxes.values())
+
+
+def test_the_users_matplotlibrc_changes_no_picture(tmp_path: Path) -> None:
+    settings = (
+        "font.size: 30\naxes.facecolor: red\nsavefig.dpi: 50\nlines.linewidth: 9\naxes.formatter.use_mathtext: True"
+    )
+    (tmp_path / "matplotlibrc").write_text(settings)
+    pictures = [
+        subprocess.run(
+            [sys.executable, "-c", DRAW, str(tmp_path / "picture.png")],
+            cwd=ROOT, env=os.environ | variables, check=True, capture_output=True, text=True,
+        ).stdout
+        for variables in ({}, {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc"), "PYTHONHASHSEED": "7"})
+    ]  # fmt: skip
+    assert pictures[0] == pictures[1] and pictures[0].count("\n") == 2

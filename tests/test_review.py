@@ -141,7 +141,7 @@ def test_what_changed_is_listed_once_with_its_values(project: Project, monkeypat
 
 
 def test_a_change_of_the_seed_alone_is_no_evidence(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit("params.yaml", "seed: 1                     # of the first", "seed: 2                     # of the first")
+    edit("params.yaml", "seed: 1                     # of the initial", "seed: 2                     # of the initial")
     mispredict(lost=30)
     text = review(monkeypatch, "HEAD")
     assert "**No evidence of a difference.**" in text
