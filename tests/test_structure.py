@@ -1,7 +1,6 @@
 """dvc.yaml is complete: a stage declares the modules it imports, the params it reads, and its inputs and outputs."""
 
 import ast
-import json
 import shlex
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from ruamel.yaml import YAML
 
 from project import paths as project_paths
 from project import seeds
-from project.text import mean_and_sd, percent
 from tests.conftest import DVC_YAML, ROOT, STAGES
 
 PACKAGES = ("stages", "classifier", "project", "review", "experiments", "benchmarks", "tools", "tests")
@@ -177,13 +175,6 @@ def test_the_paths_of_results_are_those_of_dvc_yaml() -> None:
     assert {str(getattr(project_paths, name)) for name in stages} <= made
 
 
-def test_the_readme_quotes_the_committed_metrics() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for split, scores in json.loads((ROOT / "metrics/evaluate.json").read_text()).items():
-        macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
-        assert f"| {split} | {scores['loss']:.4f} | {percent(scores['accuracy'])} | {macro} |" in readme
-
-
 def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -191,15 +182,3 @@ def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds(monkeypat
     outs = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]["train"]["outs"]
     (model,) = [out["md5"] for out in outs if out["path"] == "models/model.keras"]
     assert runs["model"][params["train"]["seed"]] == model
-
-
-def test_the_readme_quotes_the_seeds_of_the_committed_params_and_the_example_of_a_review(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(ROOT)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    accuracy = seeds.read(seeds.recipe(YAML(typ="safe").load(ROOT / "params.yaml")))["accuracy"]
-    assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in readme
-    heading, _, verdict, *_ = (ROOT / "docs/review/report.md").read_text(encoding="utf-8").splitlines()
-    assert "python -m review " + heading.removeprefix("# Review: ").replace(" → ", " ") in readme
-    assert verdict in " ".join(readme.replace("\n> ", "\n").split())

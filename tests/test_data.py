@@ -1,0 +1,29 @@
+"""What docs/data.md says about the images of Fashion-MNIST, on the real data."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.dataset import read_split
+from classifier.params import load_params
+from tests.conftest import ROOT
+
+
+@pytest.mark.slow
+def test_all_images_are_distinct_and_no_test_image_is_a_training_image(tmp_path: Path) -> None:
+    params = load_params(ROOT / "params.yaml")
+    raw = tmp_path / "raw"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages", "fetch", "--raw", str(raw)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    files, num_classes = params.dataset.files, len(params.dataset.classes)
+    training = read_split(raw, files.train_images, files.train_labels, num_classes).images
+    test = read_split(raw, files.test_images, files.test_labels, num_classes).images
+    assert training.shape == (60_000, 28, 28)
+    assert test.shape == (10_000, 28, 28)
+    distinct = {image.tobytes() for image in np.concatenate([training, test])}
+    assert len(distinct) == 70_000

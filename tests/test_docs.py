@@ -1,0 +1,170 @@
+"""README.md and docs/*.md: they quote the committed results, and what they refer to exists."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from classifier.notation import percent
+from experiments import table
+from project import seeds
+from project.text import mean_and_sd
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+LONGEST = 140  # lines of the README
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def in_one_line(text: str) -> str:
+    """The text without line breaks within paragraphs and quotations."""
+    return " ".join(text.replace("\n> ", "\n").split())
+
+
+def code(text: str, language: str) -> list[str]:
+    """The code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read(README).splitlines()) <= LONGEST
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", read(README)))
+    assert linked == {str(page.relative_to(ROOT)) for page in PAGES if page != README}
+
+
+def test_links_and_images_exist(page: Path) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", read(page)) if "://" not in target]
+    for target in targets:
+        assert (page.parent / target.partition("#")[0]).exists(), f"{page.name} refers to {target}"
+
+
+def test_make_targets_exist(page: Path) -> None:
+    makefile = read(ROOT / "Makefile")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    extras = re.search(r"^EXTRAS := (.*)$", makefile, re.MULTILINE)
+    assert extras is not None
+    targets |= {f"extra-{name}" for name in extras[1].split()}
+    text = read(page)
+    commands = re.findall(r"`make ([a-z][a-z0-9-]*)", text)
+    commands += [name for block in code(text, "sh") for name in re.findall(r"^make ([a-z][a-z0-9-]*)", block, re.M)]
+    assert set(commands) <= targets
+
+
+def test_modules_that_are_run_exist(page: Path) -> None:
+    for module in set(re.findall(r"python -m ([a-z_.]+[a-z_])", read(page))):
+        package = find_spec(module)
+        assert package is not None, module
+        if package.submodule_search_locations is not None:
+            assert find_spec(f"{module}.__main__") is not None, module
+
+
+def test_files_that_are_named_in_the_layout_exist() -> None:
+    (tree,) = code(read(ROOT / "docs/layout.md"), "text")
+    folder = ROOT
+    for line in tree.splitlines():
+        names = line[:23].strip().split(", ")
+        if not line.startswith(" ") and names[0].endswith("/"):
+            folder = ROOT / names[0]
+        for name in names:
+            assert ((folder if line.startswith(" ") else ROOT) / name).exists(), line
+
+
+def test_every_module_is_in_the_layout() -> None:
+    (tree,) = code(read(ROOT / "docs/layout.md"), "text")
+    for package in ("stages", "classifier", "project", "review", "experiments"):
+        section = re.search(rf"^{package}/.*\n((?:  .*\n)+)", tree, re.MULTILINE)
+        assert section is not None
+        named = {name for line in section[1].splitlines() for name in line[:23].strip().split(", ")}
+        assert named == {path.name for path in (ROOT / package).glob("*.py")}
+
+
+def test_the_readme_quotes_the_committed_metrics() -> None:
+    readme = read(README)
+    for split, scores in json.loads(read(ROOT / "metrics/evaluate.json")).items():
+        macro = " | ".join(f"{scores[name]:.4f}" for name in ("precision", "recall", "f1"))
+        assert f"| {split} | {scores['loss']:.4f} | {percent(scores['accuracy'])} | {macro} |" in readme
+
+
+def test_the_readme_quotes_the_seeds_of_the_committed_params(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    accuracy = seeds.read(seeds.recipe(YAML(typ="safe").load(ROOT / "params.yaml")))["accuracy"]
+    assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in in_one_line(read(README))
+
+
+def test_the_readme_quotes_the_highest_accuracy_of_the_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    best = max(table.read(), key=lambda row: row.accuracy)
+    assert mean_and_sd(best.accuracy, best.accuracy_sd, best.seeds) in in_one_line(read(README))
+
+
+def test_the_readme_quotes_the_verdict_of_the_example() -> None:
+    readme = read(README)
+    heading, _, verdict, *_ = read(ROOT / "docs/review/report.md").splitlines()
+    assert "python -m review " + heading.removeprefix("# Review: ").replace(" → ", " ") in readme
+    assert verdict in in_one_line(readme)
+
+
+def test_the_page_of_experiments_has_the_committed_table_and_its_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    rows = {row.name: row for row in table.read()}
+    text = read(ROOT / "docs/experiments.md")
+    assert table.markdown(list(rows.values())) in text
+    text = in_one_line(text)
+
+    def points(name: str, other: str, score: str = "accuracy", decimals: int = 2) -> str:
+        return f"{100 * abs(getattr(rows[name], score) - getattr(rows[other], score)):.{decimals}f} points"
+
+    for name, other in (
+        ("five-epochs", "baseline"), ("five-epochs-standardized", "baseline"), ("mirrored", "baseline"),
+        ("resnet", "mirrored"), ("resnet-erased", "resnet"),
+    ):  # fmt: skip
+        assert points(name, other) in text
+    assert points("resnet-erased", "resnet", "validation_accuracy", 1) in text
+    assert f"for {rows['resnet'].compute / rows['mirrored'].compute:.1f} times its training compute" in text
+
+
+def sessions() -> Iterator[tuple[str, list[str]]]:
+    """The commands of the blocks in language console, with the lines that they print.
+
+    Those that change files are left to test_walk.py.
+    """
+    for page in PAGES:
+        for block in code(read(page), "console"):
+            for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+                command, *lines = session.splitlines()
+                if command not in ("dvc repro", "dvc plots show"):
+                    yield command, lines
+
+
+@pytest.mark.parametrize(("command", "lines"), list(sessions()))
+def test_commands_print_what_the_pages_show(command: str, lines: list[str]) -> None:
+    shallow = ["git", "rev-parse", "--is-shallow-repository"]
+    if subprocess.run(shallow, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip() == "true":
+        pytest.skip("needs the history: git fetch --unshallow")
+    program, *arguments = shlex.split(command)
+    assert program == "dvc"
+    result = subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    printed = [line.rstrip() for line in result.stdout.splitlines()]
+    shown = [line for line in lines if line != "…"]
+    assert [line for line in printed if line in shown] == shown
