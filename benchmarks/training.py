@@ -1,45 +1,73 @@
-"""Compare the speed of training: a plain Keras script, this pipeline, and this pipeline in its fastest settings.
+"""Compare the speed of training: a plain Keras script and this pipeline, on one core and on all.
 
-The three take turns on the same data, each in a process of its own, so that a change of the machine's speed affects all
-of them. Each trains for two epochs, of which the second counts, because the first includes TensorFlow's tracing. Ratios
-are taken within a turn. The number of turns is REPEATS, or the first argument.
+    python -m benchmarks.training [TURNS]
+
+The programs take turns on the same data, each in a process of its own, so that a change of the machine's speed affects
+all of them. Each trains for two epochs, of which the second counts, because the first includes TensorFlow's tracing.
+Ratios are taken within a turn. TURNS is 5 by default.
+
+"of the peak" is the speed as a share of that of TensorFlow's float32 matrix product in the same turn, with its default
+settings.
 """
 
+import os
 import subprocess
 import sys
 
 import pandas as pd
-from tqdm import trange
+from tqdm import tqdm
 
 from benchmarks.pipeline import EPOCHS
 from project.paths import TRAINING_SPLIT
 
-REPEATS = 5
-
+TURNS = 5
+PLAIN, PIPELINE, PEAK = "plain Keras", "this pipeline", "matrix product"
 PROGRAMS = {
-    "plain Keras": ["benchmarks.plain", str(TRAINING_SPLIT), str(EPOCHS)],
-    "pipeline, reproducible": ["benchmarks.pipeline", str(TRAINING_SPLIT), "default"],
-    "pipeline, fastest": ["benchmarks.pipeline", str(TRAINING_SPLIT), "fastest"],
+    PLAIN: ["benchmarks.plain", str(TRAINING_SPLIT), str(EPOCHS)],
+    PIPELINE: ["benchmarks.pipeline", str(TRAINING_SPLIT)],
+    PEAK: ["benchmarks.peak"],
 }
 
 
-def images_per_second(program: list[str]) -> float:
-    result = subprocess.run([sys.executable, "-m", *program], capture_output=True, text=True)
+def run(program: list[str], cores: list[int]) -> list[float]:
+    """The numbers in the last line that a program prints, on the given cores."""
+    result = subprocess.run(
+        [sys.executable, "-m", *program], capture_output=True, text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )  # fmt: skip
     if result.returncode:
         sys.exit(result.stderr)
-    return float(result.stdout.splitlines()[-1])
+    return [float(number) for number in result.stdout.splitlines()[-1].split()]
 
 
-def main(repeats: int) -> None:
-    turns = [
-        {name: images_per_second(program) for name, program in PROGRAMS.items()}
-        for _ in trange(repeats, desc="turns of three trainings")
+def turn(cores: list[int]) -> list[dict[str, object]]:
+    """One row per training program."""
+    found = {name: run(program, cores) for name, program in PROGRAMS.items()}
+    (plain,), (pipeline, operations), (peak,) = found[PLAIN], found[PIPELINE], found[PEAK]
+    return [
+        {
+            "cores": len(cores),
+            "program": name,
+            "images/s": speed,
+            "ratio to plain Keras": speed / plain,
+            "of the peak": speed * operations / peak,
+        }
+        for name, speed in ((PLAIN, plain), (PIPELINE, pipeline))
     ]
-    speed = pd.DataFrame(turns)
-    ratio = speed.div(speed["plain Keras"], axis=0)
-    table = pd.concat({"images/s": speed.T.round(0), "ratio to plain Keras": ratio.T.round(2)})
-    print(table.agg(["min", "median", "max"], axis=1).to_string())
+
+
+def main(turns: int) -> None:
+    every = sorted(os.sched_getaffinity(0))
+    counts = sorted({1, len(every)})
+    with tqdm(total=turns * len(counts), desc="turns of two trainings") as progress:
+        rows = []
+        for _ in range(turns):
+            for count in counts:
+                rows += turn(every[:count])
+                progress.update()
+    groups = pd.DataFrame(rows).groupby(["cores", "program"], sort=False)
+    print(groups.agg(["min", "median", "max"]).round(2).to_string())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else REPEATS)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else TURNS)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from pydantic import BaseModel
 
-from classifier import artifacts, runtime
+from classifier import artifacts
 from classifier.dataset import Split
 from classifier.provenance import Inputs
 from classifier.tables import CURVES
@@ -68,10 +68,10 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
         self.path.unlink(missing_ok=True)
 
 
-def identity(settings: list[BaseModel], splits: list[Split], inputs: Inputs) -> str:
+def identity(settings: list[BaseModel], splits: list[Split], inputs: Inputs, arithmetic: str) -> str:
     """A hash of what determines the bits of a training: params, data, code, libraries, CPU and number of devices.
 
-    inputs: whose modules are the code.
+    inputs: whose modules are the code. arithmetic: the fingerprint of the CPU's operations.
     """
     digest = hashlib.sha256(json.dumps([each.model_dump() for each in settings]).encode())
     for split in splits:
@@ -79,7 +79,7 @@ def identity(settings: list[BaseModel], splits: list[Split], inputs: Inputs) -> 
             digest.update(np.ascontiguousarray(array).data)
     digest.update(inputs.code_hash().encode())
     devices = tf.distribute.get_strategy().num_replicas_in_sync
-    digest.update(f"{tf.__version__} {keras.version()} {np.__version__} {runtime.arithmetic()} {devices}".encode())
+    digest.update(f"{tf.__version__} {keras.version()} {np.__version__} {arithmetic} {devices}".encode())
     return digest.hexdigest()
 
 

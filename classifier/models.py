@@ -1,21 +1,23 @@
 """The architectures, one function each.
 
-A new architecture is a function here, from the scaled images to the class probabilities, with an entry in
-ARCHITECTURES, and its name among those that classifier/params.py allows for model.architecture.
+A new architecture is a function here, from the scaled images to the logits, with an entry in ARCHITECTURES, and its
+name among those that classifier/params.py allows for model.architecture.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
+from numpy.typing import NDArray
 
 from classifier import params
 from classifier.errors import UserError
+from classifier.normalization import BatchNormalization
 
-# From images (n, height, width, 1) in [0, 1], the number of classes and the dropout rate to probabilities (n, classes)
+# From scaled images (n, height, width, 1), the number of classes and the dropout rate to logits (n, classes)
 Architecture = Callable[[keras.KerasTensor, int, float], keras.KerasTensor]
 
 
@@ -27,12 +29,7 @@ def cnn(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.Ke
     x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
     x = layers.Dropout(dropout)(x)
-    return layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
-
-
-def standardized_cnn(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
-    """The cnn on images that batch normalization brings to mean 0 and standard deviation 1; no further weights."""
-    return cnn(_normalization(center=False, scale=False, dtype="float32")(images), num_classes, dropout)
+    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
 
 
 def resnet(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
@@ -50,10 +47,10 @@ def resnet(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras
     x = _residual_block(x)
     x = layers.GlobalMaxPooling2D()(x)
     x = layers.Dropout(dropout)(x)
-    return layers.Dense(num_classes, activation="softmax", dtype="float32")(x)
+    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
 
 
-ARCHITECTURES: dict[str, Architecture] = {"cnn": cnn, "standardized_cnn": standardized_cnn, "resnet": resnet}
+ARCHITECTURES: dict[str, Architecture] = {"cnn": cnn, "resnet": resnet}
 
 
 def _residual_block(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -65,12 +62,11 @@ def _residual_block(x: keras.KerasTensor) -> keras.KerasTensor:
 def _convolution(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     """A 3×3 convolution, batch normalization and ReLU."""
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)  # the normalization has a bias
-    return layers.ReLU()(_normalization()(x))
-
-
-def _normalization(**options: Any) -> layers.BatchNormalization:
-    """Batch normalization over the whole batch, also where several devices share it."""
-    return layers.BatchNormalization(momentum=0.9, synchronized=tf.distribute.has_strategy(), **options)
+    if tf.distribute.has_strategy():  # over the whole batch, which several devices share
+        normalization = layers.BatchNormalization(momentum=0.9, synchronized=True)
+    else:
+        normalization = BatchNormalization(momentum=0.9)
+    return layers.ReLU()(normalization(x))
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -83,21 +79,34 @@ def multiply_adds(model: keras.Model) -> int:
     return total
 
 
-def build(settings: params.Model, image_shape: tuple[int, int], num_classes: int) -> keras.Model:
+def build(settings: params.Model, images: NDArray[np.uint8], num_classes: int) -> keras.Model:
     """A new model from pixels (n, height, width, 1), 0 to 255, to probabilities of shape (n, num_classes).
 
-    The first layer scales the pixels to [0, 1], so that whoever loads the model cannot scale them in another way.
-    image_shape: (height, width) in pixels.
+    The first layer scales the pixels, so that whoever loads the model cannot scale them in another way: to [0, 1], or
+    with model.standardize to the mean 0 and the standard deviation 1 of the training images.
+
+    images: the training images, (n, height, width).
 
     Raises:
         UserError: the images are too small for the architecture.
     """
-    pixels = keras.Input((*image_shape, 1), name="pixels")
+    pixels = keras.Input((*images.shape[1:], 1), name="pixels")
+    mean, sd = _mean_and_sd(images) if settings.standardize else (0.0, 255.0)
     # in float32 whatever the precision of the rest: bfloat16 has too few digits for a grey value over 255
-    images = layers.Rescaling(1 / 255, dtype="float32", name="scaling")(pixels)
+    scaled = layers.Rescaling(1 / sd, -mean / sd, dtype="float32", name="scaling")(pixels)
     try:
-        probabilities = ARCHITECTURES[settings.architecture](images, num_classes, settings.dropout)
+        logits = ARCHITECTURES[settings.architecture](scaled, num_classes, settings.dropout)
     except ValueError as error:
-        size = "×".join(map(str, image_shape))
+        size = "×".join(map(str, images.shape[1:]))
         raise UserError(f"model.architecture {settings.architecture} does not take {size} images: {error}") from error
+    probabilities = layers.Softmax(dtype="float32", name="probabilities")(logits)
     return keras.Model(pixels, probabilities, name=settings.architecture)
+
+
+def _mean_and_sd(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """The mean and the standard deviation of all pixels, from the histogram, whose sums are exact."""
+    counts = np.bincount(images.ravel(), minlength=256).tolist()
+    count = sum(counts)
+    mean = sum(value * number for value, number in enumerate(counts)) / count
+    variance = sum(value**2 * number for value, number in enumerate(counts)) / count - mean**2
+    return mean, math.sqrt(max(variance, 1.0))  # at least 1: all pixels may be equal

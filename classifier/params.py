@@ -62,7 +62,8 @@ class Prepare(Section):
 
 
 class Model(Section):
-    architecture: Literal["cnn", "standardized_cnn", "resnet"]  # functions of classifier.models
+    architecture: Literal["cnn", "resnet"]  # functions of classifier.models
+    standardize: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -74,6 +75,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     batch_size: Count
+    piece_size: Count
     epochs: Count
     seed: Seed
 
@@ -94,10 +96,6 @@ class Plot(Section):
 
 
 class Runtime(Section):
-    op_determinism: bool
-    onednn: bool
-    cpu_isa: Literal["AVX2", "native"]
-    threads: Annotated[int, Field(ge=0, le=256)]
     precision: Literal["float32", "mixed_bfloat16"]
     distributed: bool
 

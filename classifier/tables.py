@@ -19,6 +19,7 @@ CURVES = [name for name in HISTORY if name != "epoch"]
 PER_CLASS: Schema = {"split": str, "class": str, "precision": float, "recall": float, "f1": float, "support": int}
 CONFUSION: Schema = {"actual": str, "predicted": str, "count": int}
 CONFUSED_PAIRS: Schema = {**CONFUSION, "share": float}
+OPERATIONS: Schema = {"operation": str, "crc32": str}
 SUMMARY = TypeAdapter(dict[str, int | FiniteFloat | str])
 
 
@@ -85,6 +86,15 @@ def read_summary(path: Path) -> dict[str, int | float | str]:
         first = error.errors()[0]
         problem = ": ".join(map(str, [*first["loc"], first["msg"]]))
         raise UserError(f"{path}: {problem}; dvc repro makes it anew") from None
+
+
+def read_operations(path: Path) -> pd.DataFrame:
+    """Read the hashes of what the CPU computes for each operation, with the columns of OPERATIONS.
+
+    Raises:
+        UserError: the file is missing, empty or another table.
+    """
+    return _read_rows(path, OPERATIONS)
 
 
 def read_per_class(path: Path, class_names: list[str]) -> pd.DataFrame:

@@ -15,15 +15,16 @@ from classifier.checkpoint import Checkpoint
 from classifier.dataset import Split
 from classifier.errors import UserError
 from classifier.interruption import Interruption
+from classifier.pieces import Pieces, number_of_pieces
 from classifier.tables import CURVES
 
 # Batches per call of TensorFlow: fewer returns to Python, and the same bits
 STEPS_PER_EXECUTION = 64
-VALIDATION_BATCH = 1000  # images: without gradients, more fit into memory at once
+VALIDATION_BATCH = 1000  # images at most: without gradients, more fit into memory at once
 
 
 def fit(
-    model: keras.Model,
+    network: keras.Model,
     training: Split,
     validation: Split,
     settings: params.Train,
@@ -31,7 +32,9 @@ def fit(
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> pd.DataFrame:
-    """Train the model in place, starting from the checkpoint. Shows a progress bar, or a line per epoch in a file.
+    """Train the network in place, starting from the checkpoint. Shows a progress bar, or a line per epoch in a file.
+
+    network: ends with the layers "logits" and softmax; the loss is computed from the logits.
 
     Returns the learning curves with the columns of tables.HISTORY, one row per epoch, 1 first. loss and accuracy are
     running averages over the training batches, with dropout, augmentation and smoothed labels; val_loss and
@@ -42,15 +45,16 @@ def fit(
         KeyboardInterrupt: on Ctrl-C; the message says in which epoch.
     """
     steps = math.ceil(len(training.labels) / settings.batch_size)
+    model = _trainable(network, len(training.labels), len(validation.labels), settings)
     model.compile(
         optimizer=optimizer(settings, steps),
-        loss="categorical_crossentropy",
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         # More than the epoch has would overshoot the progress bar; MirroredStrategy takes one
         steps_per_execution=1 if tf.distribute.has_strategy() else min(STEPS_PER_EXECUTION, steps),
     )
     model.optimizer.build(model.trainable_variables)  # so that the checkpoint finds its variables
-    num_classes = model.output_shape[-1]
+    num_classes = network.output_shape[-1]
     current = tf.Variable(0, dtype=tf.int64)
     done = checkpoint.restore(model) if checkpoint else []
     interruption = Interruption()
@@ -80,6 +84,18 @@ def fit(
             checkpoint.remove()
         raise UserError(f"the loss became NaN or infinite in epoch {len(curves)}; lower train.learning_rate")
     return curves
+
+
+def _trainable(network: keras.Model, training: int, validation: int, settings: params.Train) -> keras.Model:
+    """The network up to its logits, applied in pieces. A GPU, or each of several devices, takes its images at once.
+
+    training, validation: the number of images.
+    """
+    logits = keras.Model(network.input, network.get_layer("logits").output)
+    if tf.distribute.has_strategy() or tf.config.list_physical_devices("GPU"):
+        return logits
+    pieces = number_of_pieces(training, settings.batch_size, settings.piece_size)
+    return Pieces(logits, min(pieces, validation))
 
 
 def shuffled_batches(
@@ -113,11 +129,14 @@ def shuffled_batches(
 def ordered_batches(split: Split, num_classes: int) -> tf.data.Dataset:
     """A split's batches in its own order: pixels (b, height, width, 1), uint8, and one-hot labels (b, num_classes)."""
 
-    def gather(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, labels = _gather(split, positions)
+    count = math.ceil(len(split.labels) / VALIDATION_BATCH)
+    ends = np.arange(count + 1) * len(split.labels) // count  # nearly equal: none has fewer images than pieces
+
+    def gather(begin: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, labels = _gather(split, tf.range(begin, end))
         return pixels, tf.one_hot(labels, num_classes)
 
-    return tf.data.Dataset.range(len(split.labels)).batch(VALIDATION_BATCH).map(gather).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.from_tensor_slices((ends[:-1], ends[1:])).map(gather).prefetch(tf.data.AUTOTUNE)
 
 
 def _gather(split: Split, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -23,9 +23,8 @@ Changes = dict[str, Any]  # params that a run changes, by their full names, as i
 def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, force: bool = False) -> Iterator[str]:
     """Run the pipeline with the changed params of each run, by name; yields each name when it has finished.
 
-    jobs: how many runs at a time. Each run has the number of threads that params.yaml says, because another number
-    would change bits; the operating system distributes the cores. force: train even what is in DVC's run cache. An
-    interruption ends the runs. A run that fails does not end the others.
+    jobs: how many runs at a time; they share the cores, which changes no bits. force: train even what is in DVC's run
+    cache. An interruption ends the runs. A run that fails does not end the others.
 
     Raises:
         UserError: the runs are in progress already, DVC refuses one, or, at the end, some have failed.

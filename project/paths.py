@@ -18,6 +18,7 @@ MODEL = Path("models/model.keras")
 TRAINING_SUMMARY = Path("metrics/train.json")
 SCORES = Path("metrics/evaluate.json")
 PREDICTIONS = Path("metrics/predictions.csv")
+ARITHMETIC = Path("metrics/arithmetic.csv")
 HISTORY = Path("plots/history.csv")
 MISTAKES = Path("plots/mistakes.npy")
 

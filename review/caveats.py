@@ -28,7 +28,10 @@ def _data(before: Revision, after: Revision, comparison: Comparison | None) -> I
         if before.hash_of(split) != after.hash_of(split):
             yield f"The {name} splits differ: scores on them cannot be compared, and the data may cause a change."
     if before.summary.get("arithmetic") != after.summary.get("arithmetic"):
-        yield "The models were trained on different kinds of CPU; that alone can move the accuracy by 0.1 points."
+        yield (
+            "The models were trained with different floating-point arithmetic, on other kinds of CPU or by other code; "
+            "that alone can change the accuracy by 0.1 points."
+        )
 
 
 def _stale(before: Revision, after: Revision) -> Iterator[str]:

@@ -4,6 +4,7 @@ This is the only stage that measures anything on the test split. It writes the s
 test split what a review needs: every prediction, the confusion matrix, and the images of all mistakes.
 """
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
 SPLITS = ("train", "validation", "test")
+PIECE_SIZE = 50  # images classified by one thread at a time
 
 
 def evaluate(
@@ -76,14 +78,15 @@ def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evalua
     Raises:
         UserError: the network's outputs are not probabilities.
     """
-    batches = []
-    for start in range(0, len(images), settings.batch_size):
-        batch = images[start : start + settings.batch_size]
-        predicted = network.predict_on_batch(batch)
-        if settings.flip_average:
-            predicted = (predicted + network.predict_on_batch(batch[:, :, ::-1])) / 2
-        batches.append(predicted)
-    probabilities: NDArray[np.floating] = np.concatenate(batches)
+    from classifier.pieces import Pieces
+
+    batches = np.array_split(images, math.ceil(len(images) / settings.batch_size))  # of nearly the same size
+    model = Pieces(network, math.ceil(len(batches[-1]) / PIECE_SIZE))
+    predicted = [model.predict_on_batch(batch) for batch in batches]
+    if settings.flip_average:
+        flipped = [model.predict_on_batch(batch[:, :, ::-1]) for batch in batches]
+        predicted = [(one + other) / 2 for one, other in zip(predicted, flipped, strict=True)]
+    probabilities: NDArray[np.floating] = np.concatenate(predicted)
     if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # False for NaN
         raise UserError("the model's outputs are not probabilities; dvc repro --force train trains it anew")
     return probabilities

@@ -1,7 +1,8 @@
 """Draw the pictures of the results that train and evaluate wrote.
 
-Copies the learning curves and the training's summary into the folders that git keeps, too. Stage train leaves them in
-the cache alone, because DVC cannot share a finished run of a stage that writes to git.
+Copies the learning curves, the training's summary and the hashes of the CPU's operations into the folders that git
+keeps, too. Stage train leaves them in the cache alone, because DVC cannot share a finished run of a stage that writes
+to git.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from classifier.params import load_params
 def plot(
     history: Path,
     summary: Path,
+    operations: Path,
     per_class: Path,
     confusion_train: Path,
     confusion_test: Path,
@@ -20,9 +22,10 @@ def plot(
     mistakes: Path,
     curves: Path,
     metrics: Path,
+    arithmetic: Path,
     pictures: Path,
 ) -> None:
-    """Copy history to curves and summary to metrics, and draw the folder pictures from all that is read.
+    """Copy history to curves, summary to metrics and operations to arithmetic; draw the folder pictures.
 
     Raises:
         UserError: params.yaml or a file is missing or invalid.
@@ -31,6 +34,7 @@ def plot(
     name, class_names = params.dataset.name, params.dataset.classes
     learning_curves = tables.read_history(history)
     training_summary = tables.read_summary(summary)
+    hashes = tables.read_operations(operations)
     test_scores = tables.read_per_class(per_class, class_names).query("split == 'test'")
     test_counts = tables.read_confusion(confusion_test, class_names)
     training_counts = tables.read_confusion(confusion_train, class_names)
@@ -48,6 +52,7 @@ def plot(
     }
     tables.write(curves, learning_curves, tables.HISTORY)
     artifacts.write_json(metrics, training_summary)
+    tables.write(arithmetic, hashes, tables.OPERATIONS)
     with artifacts.replacing(pictures) as folder:
         folder.mkdir()
         for title, figure in drawn.items():

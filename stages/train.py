@@ -1,18 +1,20 @@
 """Train the model of params.yaml on the training split, and measure it on the validation split after each epoch.
 
-Writes the model as it is after the last epoch, the learning curves, and a summary of the training. This stage does not
-read the test split.
+Writes the model as it is after the last epoch, the learning curves, a summary of the training, and a hash of what the
+CPU computes for each operation. This stage does not read the test split.
 """
 
 from pathlib import Path
+
+import pandas as pd
 
 from classifier import artifacts, dataset, model_file, runtime, tables
 from classifier.params import load_params
 from classifier.provenance import Inputs
 
 
-def train(prepared: Path, model: Path, history: Path, summary: Path) -> None:
-    """Train on the splits below prepared, and write a .keras file, a table of tables.HISTORY and a JSON file.
+def train(prepared: Path, model: Path, history: Path, summary: Path, operations: Path) -> None:
+    """Train on the splits below prepared, and write a .keras file, two tables and a JSON file.
 
     Raises:
         UserError: params or data are missing or invalid, the loss became NaN or infinite, or params.yaml or the code
@@ -25,17 +27,22 @@ def train(prepared: Path, model: Path, history: Path, summary: Path) -> None:
     runtime.start(params.runtime)
     import keras  # TensorFlow is imported under the settings of runtime.start, so not before it
 
-    from classifier import checkpoint, models, training
+    from classifier import arithmetic, checkpoint, models, normalization, training
 
     inputs = Inputs()
+    hashes = arithmetic.operations()
+    fingerprint = arithmetic.fingerprint(hashes)
     keras.utils.set_random_seed(params.train.seed)
     with runtime.strategy(params.runtime).scope() as strategy:
-        network = models.build(params.model, training_split.images.shape[1:], num_classes)
+        network = models.build(params.model, training_split.images, num_classes)
         print(f"{network.name}: {network.count_params():,} parameters, {len(training_split.labels):,} images per epoch")
         if params.runtime.distributed:
             print(f"each batch is distributed over {strategy.num_replicas_in_sync} devices")
         identity = checkpoint.identity(
-            [params.model, params.train, params.augment, params.runtime], [training_split, validation_split], inputs
+            [params.model, params.train, params.augment, params.runtime],
+            [training_split, validation_split],
+            inputs,
+            fingerprint,
         )
         progress = checkpoint.Checkpoint(model.with_name(f".{model.name}.checkpoint"), identity)
         # An edit stops the training in that epoch, not after its last one
@@ -45,8 +52,9 @@ def train(prepared: Path, model: Path, history: Path, summary: Path) -> None:
         )
     best = curves.sort_values("val_loss", kind="stable").iloc[0]
 
-    model_file.write_model(model, network)
+    model_file.write_model(model, normalization.fold(network))
     tables.write(history, curves, tables.HISTORY)
+    tables.write(operations, pd.DataFrame(hashes.items(), columns=list(tables.OPERATIONS)), tables.OPERATIONS)
     artifacts.write_json(
         summary,
         {
@@ -57,7 +65,7 @@ def train(prepared: Path, model: Path, history: Path, summary: Path) -> None:
             "best_epoch": int(best["epoch"]),
             "best_val_loss": float(best["val_loss"]),
             "best_val_accuracy": float(best["val_accuracy"]),
-            "arithmetic": runtime.arithmetic(),
+            "arithmetic": fingerprint,
         },
     )
     progress.remove()

@@ -44,7 +44,7 @@ def fitted(
             raise StoppedError
 
     keras.utils.set_random_seed(1)
-    model = models.build(PARAMS.model.model_copy(update={"architecture": architecture}), (28, 28), 10)
+    model = models.build(PARAMS.model.model_copy(update={"architecture": architecture}), SPLIT.images, 10)
     counter = keras.callbacks.LambdaCallback(on_train_batch_end=count)
     try:
         curves = training.fit(model, SPLIT, SPLIT, settings(**values), AUGMENT, checkpoint, [counter])
@@ -96,7 +96,7 @@ def test_what_belongs_to_another_training_or_is_broken_is_told_and_not_used(
 ) -> None:
     path = tmp_path / "checkpoint"
     fitted(Checkpoint(path, "this"), stop=4)
-    model = models.build(PARAMS.model, (28, 28), 10)
+    model = models.build(PARAMS.model, SPLIT.images, 10)
     model.compile(optimizer="adam")
     model.optimizer.build(model.trainable_variables)
     before = [np.asarray(value) for value in model.variables]
@@ -124,12 +124,13 @@ def test_what_belongs_to_another_training_or_is_broken_is_told_and_not_used(
 
 def test_the_identity_is_that_of_params_and_data() -> None:
     inputs = Inputs()
-    base = identity([settings()], [SPLIT], inputs)
-    assert identity([settings()], [SPLIT], inputs) == base
+    base = identity([settings()], [SPLIT], inputs, "0a")
+    assert identity([settings()], [SPLIT], inputs, "0a") == base
     changed = Split(SPLIT.images.copy(), SPLIT.labels)
     changed.images[-1, -1, -1] ^= 1
     others = [
-        identity([settings(learning_rate=0.002)], [SPLIT], inputs),
-        identity([settings()], [changed], inputs),
+        identity([settings(learning_rate=0.002)], [SPLIT], inputs, "0a"),
+        identity([settings()], [changed], inputs, "0a"),
+        identity([settings()], [SPLIT], inputs, "0b"),
     ]
-    assert len({base, *others}) == 3
+    assert len({base, *others}) == 4

@@ -16,7 +16,10 @@ def prepared(new_project: Callable[[], Project]) -> Project:
     return project
 
 
-TRAIN = "python -m stages train --prepared data/prepared --model {0}.keras --summary {0}.json --history {0}.csv"
+TRAIN = (
+    "python -m stages train --prepared data/prepared"
+    " --model {0}.keras --summary {0}.json --history {0}.csv --operations {0}.operations.csv"
+)
 
 
 def train(project: Project, name: str, *prefix: str) -> dict[str, str]:

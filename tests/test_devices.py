@@ -34,9 +34,9 @@ labels = np.arange(330, dtype=np.uint8) % 10
 split = Split(idx.images_of(labels, np.random.default_rng(0)), labels)
 strategy = runtime.strategy(settings)
 with strategy.scope():
-    model = models.build(params.Model(architecture=architecture, dropout=0.0), (28, 28), 10)
+    model = models.build(params.Model(architecture=architecture, standardize=False, dropout=0.0), split.images, 10)
     for last in epochs:  # each goes on where the one before it has stopped
-        train = all_params.train.model_copy(update={"epochs": last, "batch_size": batch_size})
+        train = all_params.train.model_copy(update={"epochs": last, "batch_size": batch_size, "piece_size": batch_size})
         augment = all_params.augment.model_copy(update={"flip": True, "shift": 1})
         curves = training.fit(model, split, split, train, augment, checkpoint.Checkpoint(path, "this"))
 print(json.dumps([strategy.num_replicas_in_sync, curves.to_dict("list")]))

@@ -182,7 +182,7 @@ def test_other_training_data_and_another_kind_of_cpu_are_told(
     Path("metrics/train.json").write_text(re.sub(r'("arithmetic": )"\w+"', r'\1"00000000"', text))
     text = review(monkeypatch, "HEAD")
     assert "Note:** The training splits differ" in text
-    assert "Note:** The models were trained on different kinds of CPU" in text
+    assert "Note:** The models were trained with different floating-point arithmetic" in text
 
 
 def test_signs_of_selection_on_the_test_set_are_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

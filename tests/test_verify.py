@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from project import verify
+from project import paths, verify
 from tests.conftest import RESULTS, ROOT, Project
 
 
@@ -91,6 +91,18 @@ def test_other_bits_are_equivalent_within_the_tolerance_only(
     assert verdict(checkouts, capsys) == expected
 
 
+def test_operations_with_other_results_are_named(
+    checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other_bits(checkouts[1])
+    verify.report(*checkouts)
+    assert "operations with other results on this CPU: none\n" in capsys.readouterr().out
+    path = checkouts[1] / paths.ARITHMETIC
+    path.write_text(re.sub(r"^(softmax, 16 images),\w+", r"\1,00000000", path.read_text(), flags=re.MULTILINE))
+    verify.report(*checkouts)
+    assert "operations with other results on this CPU: softmax, 16 images\n" in capsys.readouterr().out
+
+
 def test_a_lock_of_other_code_is_different(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     lock = checkouts[0] / "dvc.lock"
     lock.write_text(
@@ -100,16 +112,15 @@ def test_a_lock_of_other_code_is_different(checkouts: tuple[Path, Path], capsys:
 
 
 @pytest.mark.slow
-def test_the_committed_results_are_reproduced_bit_for_bit_or_on_another_kind_of_cpu_equivalently() -> None:
+def test_the_committed_results_are_reproduced_bit_for_bit() -> None:
     command = [sys.executable, "-m", "project.verify"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         lines = [print(line, end="") or line for line in run.stdout]
     assert run.returncode == 0
-    if not lines[-1].startswith("identical"):
-        kinds = re.search(r"arithmetic of the CPU: (\w+) committed, (\w+) here", "".join(lines))
-        assert kinds is not None
-        assert kinds[1] != kinds[2], "the same kind of CPU must give the same bits"
+    if not lines[-1].startswith("identical"):  # unexpected on x86-64; if so, the differing operation is to be replaced
+        assert lines[-1].startswith("equivalent")
+        assert "operations with other results on this CPU: none" not in "".join(lines)
 
 
 @pytest.mark.slow

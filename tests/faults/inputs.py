@@ -113,6 +113,7 @@ def read_results() -> None:
     names = load_params().dataset.classes
     tables.read_history(Path("models/history.csv"))
     tables.read_summary(Path("models/summary.json"))
+    tables.read_operations(Path("models/operations.csv"))
     tables.read_per_class(Path("metrics/per_class.csv"), names)
     tables.read_confusion(Path("plots/confusion_test.csv"), names)
     tables.read_mistakes(Path("plots/mistakes.npy"), tables.read_predictions(Path("metrics/predictions.csv"), names))

@@ -1,0 +1,84 @@
+"""What this CPU computes is what the CPU of the committed results computed, operation by operation."""
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from classifier import tables
+from project import paths
+from tests.conftest import ROOT, require
+
+# Ten steps of training of each architecture, on few images, the last batch smaller than the others
+PROGRAM = """
+import json, sys, zlib
+import numpy as np
+from classifier import params, runtime
+from classifier.dataset import Split
+
+steps = int(sys.argv[1])
+all_params = params.load_params()
+runtime.start(all_params.runtime)
+import keras
+from classifier import arithmetic, models, normalization, training
+
+found = {"operations": arithmetic.operations()}
+random = np.random.default_rng(0)
+for name, settings in {
+    "cnn": ("cnn", False, {"batch_size": 32, "piece_size": 16}),
+    "standardized cnn": ("cnn", True, {"batch_size": 32, "piece_size": 16, "weight_decay": 0.1, "schedule": "cosine"}),
+    "resnet": ("resnet", False, {"batch_size": 16, "piece_size": 8, "weight_decay": 0.05, "schedule": "cosine"}),
+}.items():
+    if not steps:
+        continue
+    architecture, standardize, changes = settings
+    size = changes["batch_size"]
+    images = random.integers(0, 256, (steps * size - size // 4, 28, 28), np.uint8)
+    split = Split(images, (np.arange(len(images)) % 10).astype(np.uint8))
+    keras.utils.set_random_seed(1)
+    network = models.build(params.Model(architecture=architecture, standardize=standardize, dropout=0.5), images, 10)
+    train = all_params.train.model_copy(update={"epochs": 1, **changes})
+    augment = params.Augment(flip=True, shift=1, erase=8)
+    few = Split(images[:size], split.labels[:size])
+    curves = training.fit(network, split, few, train, augment)
+    weights = [np.ascontiguousarray(weight).tobytes() for weight in normalization.fold(network).get_weights()]
+    found[name] = [f"{zlib.crc32(b''.join(weights)):08x}", curves.to_dict("list")]
+print(json.dumps(found))
+"""
+
+
+def computed(steps: int, *prefix: str) -> dict[str, Any]:
+    """The hashes of all operations, and what some steps of training lead to, under a command such as qemu-x86_64."""
+    result = subprocess.run(
+        [*prefix, sys.executable, "-c", PROGRAM, str(steps)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def native() -> dict[str, Any]:
+    return computed(10)
+
+
+def test_every_operation_has_the_committed_result_on_this_cpu() -> None:
+    committed = tables.read_operations(ROOT / paths.ARITHMETIC)
+    assert computed(0)["operations"] == dict(committed.itertuples(index=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["Haswell-noTSX", "EPYC-Rome", "Skylake-Client-noTSX-IBRS"])
+def test_another_cpu_trains_the_same_bits(native: dict[str, Any], cpu: str) -> None:
+    """The CPUs are emulated by qemu, which implements their instructions in software."""
+    qemu = require(shutil.which("qemu-x86_64"), "qemu-user")
+    emulated = computed(10, qemu, "-cpu", cpu)
+    assert emulated == native
+
+
+@pytest.mark.slow
+def test_one_core_trains_the_same_bits(native: dict[str, Any]) -> None:
+    assert computed(10, require(shutil.which("taskset"), "util-linux"), "-c", "0") == native
