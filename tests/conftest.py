@@ -1,4 +1,4 @@
-"""A temporary project: the working tree's files in a git repository of their own, with a tiny dataset."""
+"""Shared fixtures: temporary projects with the files of the working tree, a git repository and a tiny dataset."""
 
 import hashlib
 import os
@@ -17,41 +17,43 @@ from ruamel.yaml import YAML
 from tests import idx
 
 ROOT = Path(__file__).parents[1]
-LONGEST = (
+SLOWEST_FILES = (
     "test_faults.py", "test_verify.py", "test_experiments.py", "test_walk.py", "test_cluster.py",
     "test_determinism.py", "test_pipeline.py", "test_failures.py", "test_review.py", "test_checkpoint.py",
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = DVC_YAML["stages"]
-RESULTS = ("dvc.lock", "metrics", "plots")  # of the real dataset
+RESULTS = ("dvc.lock", "metrics", "plots")  # the results of the real dataset, which projects do not get
 
 
 class Project:
-    """A folder with the whole project in it, and ways to run commands there as a user would."""
+    """A folder that contains the whole project, with methods that run commands there as a user would."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the project's folder and keep what it prints; fail the test if it fails and `check`."""
+        """Run a command in the project's folder and capture its output; if `check` is set, it must succeed."""
         result = subprocess.run(command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if check and result.returncode:
             pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result
 
     def dvc(self, *arguments: str, check: bool = True) -> str:
+        """Run dvc and return its standard output."""
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check).stdout
 
     def git(self, *arguments: str) -> str:
+        """Run git, which must succeed, and return its standard output without surrounding whitespace."""
         return self.run("git", *arguments).stdout.strip()
 
-    def stage(self, command: str, *prefix: str) -> "subprocess.CompletedProcess[str]":
-        """Run a stage's script, whatever its exit status, under a command such as `taskset -c 0`."""
+    def run_stage(self, command: str, *prefix: str) -> "subprocess.CompletedProcess[str]":
+        """Run the command of a stage, after a prefix such as `taskset -c 0` if given; it may fail."""
         return self.run(*prefix, sys.executable, *command.split()[1:], check=False)
 
-    def change(self, **values: object) -> None:
-        """Set params, given as section__key=value."""
+    def set_params(self, **values: object) -> None:
+        """Set values in params.yaml, given as section__key=value."""
         yaml = YAML()
         path = self.folder / "params.yaml"
         content = yaml.load(path)
@@ -64,19 +66,19 @@ class Project:
         yaml.dump(content, path)
 
     def snapshot(self) -> dict[str, str]:
-        """All files and their hashes, but for hidden folders and Python's own cache."""
+        """The SHA-256 of each file by its path, without the files in .git, .dvc and __pycache__."""
         files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
         kept = (file for file in files if file.parts[0] not in (".git", ".dvc") and "__pycache__" not in file.parts)
         return {str(file): hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in kept}
 
 
 def is_training(command: list[str] | None) -> bool:
-    """Whether a process's command line, None if it is unknown, is that of stage train."""
+    """Whether the command line of a process (None if it is unknown) is that of the stage train."""
     return (command or [])[1:4] == ["-m", "stages", "train"]
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for a condition, which must come true in that time."""
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until a condition is true; fail if it is not true after the given number of seconds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -84,7 +86,7 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def require(program: str | None, package: str) -> str:
-    """The path of a system's program; where it is missing the test is skipped, but in CI, which must have it."""
+    """Return the path of a system program. If it is missing, fail the test in CI and skip it elsewhere."""
     if program:
         return program
     if os.environ.get("CI"):
@@ -93,8 +95,8 @@ def require(program: str | None, package: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that both workers finish at about the same time."""
-    rank = {name: position for position, name in enumerate(LONGEST)}
+    """Run the slowest files first, so that both workers finish at about the same time."""
+    rank = {name: position for position, name in enumerate(SLOWEST_FILES)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
@@ -104,7 +106,7 @@ def environment() -> None:
 
 
 def set_environment() -> None:
-    """The running Python first on PATH, as in an activated environment, and an identity for git's commits."""
+    """Put the running Python first on PATH, as in an activated environment, and set an identity for git commits."""
     os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
     os.environ |= {
         f"GIT_{role}_{key}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
@@ -114,7 +116,7 @@ def set_environment() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, str]]]:
-    """A folder with a tiny dataset, and its dataset.files for params.yaml."""
+    """The folder of a tiny dataset, and its entries for dataset.files in params.yaml."""
     folder = tmp_path_factory.mktemp("dataset")
     return folder, idx.write_dataset(folder)
 
@@ -123,22 +125,25 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[s
 def new_project(
     tmp_path_factory: pytest.TempPathFactory, tiny_dataset: tuple[Path, dict[str, dict[str, str]]]
 ) -> Callable[[], Project]:
-    """Make projects with nothing reproduced yet: short training on the tiny dataset, committed on main."""
+    """A function that creates a project without results, for a short training on the tiny dataset."""
     return lambda: make_project(tmp_path_factory.mktemp("project"), *tiny_dataset)
 
 
 def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) -> Project:
-    """The same in an existing folder, with the dataset's folder and its dataset.files for params.yaml."""
+    """Create a project without results, for a short training, in an existing folder, and commit it on main.
+
+    dataset: the folder of the dataset. files: its entries for dataset.files in params.yaml.
+    """
     project = Project(target)
-    listed = subprocess.run(
+    tracked = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    for name in listed.stdout.splitlines():
+    for name in tracked.stdout.splitlines():
         if not name.startswith(RESULTS) and (ROOT / name).exists():
             (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project.folder / name)
-    project.change(dataset__files=files, dataset__sources=[str(dataset)], train__epochs=2, train__batch_size=32)
-    environment = project.folder / ".venv"  # for make: the environment of the tests
+    project.set_params(dataset__files=files, dataset__sources=[str(dataset)], train__epochs=2, train__batch_size=32)
+    environment = project.folder / ".venv"  # make finds the environment of the tests here
     environment.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (environment / name).symlink_to(Path(sys.prefix) / name)
@@ -151,7 +156,7 @@ def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of a real browser without a network."""
+    """A page in a real browser without network access."""
     chromium = require(CHROMIUM, "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -15,13 +15,13 @@ NAMES = {
 
 
 def encode(array: NDArray[np.uint8]) -> bytes:
-    """An array as an IDX file."""
+    """Encode an array in the IDX format."""
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     return header + array.tobytes()
 
 
-def images_of(labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """A noisy 28×28 image a label: a bright bar, whose place tells the class."""
+def make_images(labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Make a noisy 28×28 image for each label, with a bright bar whose position depends on the class."""
     images = random.integers(0, 120, (len(labels), 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 + 2 * label : 6 + 2 * label, 4:24] += 100
@@ -29,14 +29,14 @@ def images_of(labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray
 
 
 def write_dataset(folder: Path, training: int = 600, test: int = 200) -> dict[str, dict[str, str]]:
-    """Write the four files and return them as dataset.files of params.yaml."""
+    """Write the four files of a dataset and return their entries for dataset.files in params.yaml."""
     random = np.random.default_rng(0)
     files = {}
     folder.mkdir(parents=True, exist_ok=True)
     for split, count in (("train", training), ("test", test)):
         labels = (np.arange(count) % 10).astype(np.uint8)
         random.shuffle(labels)
-        for kind, array in (("images", images_of(labels, random)), ("labels", labels)):
+        for kind, array in (("images", make_images(labels, random)), ("labels", labels)):
             name, content = NAMES[f"{split}_{kind}"], encode(array)
             (folder / name).write_bytes(content)
             files[f"{split}_{kind}"] = {"name": name, "sha256": hashlib.sha256(content).hexdigest()}

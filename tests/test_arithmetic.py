@@ -1,4 +1,4 @@
-"""What this CPU computes is what the CPU of the committed results computed, operation by operation."""
+"""This CPU computes the same results as the CPU of the committed results, operation by operation."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from classifier import tables
 from project import paths
 from tests.conftest import ROOT, require
 
-# Ten steps of training of each architecture, on few images, the last batch smaller than the others
+# Hashes all operations and trains each architecture for a number of steps, with a last batch smaller than the others
 PROGRAM = """
 import json, sys, zlib
 import numpy as np
@@ -42,16 +42,16 @@ for name, settings in {
     network = models.build(params.Model(architecture=architecture, standardize=standardize, dropout=0.5), images, 10)
     train = all_params.train.model_copy(update={"epochs": 1, **changes})
     augment = params.Augment(flip=True, shift=1, erase=8)
-    few = Split(images[:size], split.labels[:size])
-    curves = training.fit(network, split, few, train, augment)
+    validation = Split(images[:size], split.labels[:size])
+    curves = training.fit(network, split, validation, train, augment)
     weights = [np.ascontiguousarray(weight).tobytes() for weight in normalization.fold(network).get_weights()]
     found[name] = [f"{zlib.crc32(b''.join(weights)):08x}", curves.to_dict("list")]
 print(json.dumps(found))
 """
 
 
-def computed(steps: int, *prefix: str) -> dict[str, Any]:
-    """The hashes of all operations, and what some steps of training lead to, under a command such as qemu-x86_64."""
+def compute(steps: int, *prefix: str) -> dict[str, Any]:
+    """Run PROGRAM with a number of steps, after a prefix such as `qemu-x86_64` if given; return what it prints."""
     result = subprocess.run(
         [*prefix, sys.executable, "-c", PROGRAM, str(steps)], cwd=ROOT, capture_output=True, text=True
     )
@@ -62,23 +62,23 @@ def computed(steps: int, *prefix: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def native() -> dict[str, Any]:
-    return computed(10)
+    return compute(10)
 
 
 def test_every_operation_has_the_committed_result_on_this_cpu() -> None:
     committed = tables.read_operations(ROOT / paths.ARITHMETIC)
-    assert computed(0)["operations"] == dict(committed.itertuples(index=False))
+    assert compute(0)["operations"] == dict(committed.itertuples(index=False))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["Haswell-noTSX", "EPYC-Rome", "Skylake-Client-noTSX-IBRS"])
-def test_another_cpu_trains_the_same_bits(native: dict[str, Any], cpu: str) -> None:
+def test_training_on_another_cpu_gives_the_same_bits(native: dict[str, Any], cpu: str) -> None:
     """The CPUs are emulated by qemu, which implements their instructions in software."""
     qemu = require(shutil.which("qemu-x86_64"), "qemu-user")
-    emulated = computed(10, qemu, "-cpu", cpu)
+    emulated = compute(10, qemu, "-cpu", cpu)
     assert emulated == native
 
 
 @pytest.mark.slow
-def test_one_core_trains_the_same_bits(native: dict[str, Any]) -> None:
-    assert computed(10, require(shutil.which("taskset"), "util-linux"), "-c", "0") == native
+def test_training_on_one_core_gives_the_same_bits(native: dict[str, Any]) -> None:
+    assert compute(10, require(shutil.which("taskset"), "util-linux"), "-c", "0") == native

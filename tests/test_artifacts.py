@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all, and the same content makes the same bytes."""
+"""Files are written completely or not at all, and the same content gives the same bytes."""
 
 import hashlib
 import resource
@@ -17,15 +17,15 @@ from classifier.errors import UserError
 from tests.conftest import ROOT
 
 
-def test_a_file_takes_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_only_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
     with pytest.raises(RuntimeError), artifacts.replacing(path) as temporary:
-        temporary.write_text("half")
+        temporary.write_text("incomplete")
         raise RuntimeError
     assert list(path.parent.iterdir()) == []
 
 
-def test_an_earlier_file_or_folder_survives_a_failure(tmp_path: Path) -> None:
+def test_an_earlier_file_or_folder_is_kept_after_a_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("earlier")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").write_text("earlier")
@@ -43,15 +43,15 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
 
 
-def test_leftovers_of_a_killed_run_do_not_disturb(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".folder.tmp").mkdir()
-    (tmp_path / ".folder.tmp" / "half").write_text("half")
+    (tmp_path / ".folder.tmp" / "file").write_text("incomplete")
     with artifacts.replacing(tmp_path / "folder") as temporary:
         temporary.mkdir()
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "metrics").write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"cannot write .*train\.json: (Not a directory|File exists)$"):
         artifacts.write_json(tmp_path / "metrics" / "train.json", {})
@@ -64,7 +64,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> 
         "artifacts.write_array({}, numpy.arange(20_000))",
     ],
 )
-def test_a_full_disk_leaves_no_half_file(tmp_path: Path, write: str) -> None:
+def test_a_full_disk_leaves_no_incomplete_file(tmp_path: Path, write: str) -> None:
     path = tmp_path / "file"
     program = f"""
 from pathlib import Path
@@ -75,7 +75,7 @@ with cli.one_line_errors("main"):
     {write.format(f"Path({str(path)!r})")}
 """
 
-    def limit_file_size() -> None:  # the system refuses the rest of a file, as a full disk does
+    def limit_file_size() -> None:  # writing more fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
     command = [sys.executable, "-c", program]
@@ -87,10 +87,10 @@ with cli.one_line_errors("main"):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda whole: b"", lambda whole: whole[:-1], lambda whole: whole + b"0", lambda whole: whole[:64] + whole,
-     lambda whole: whole.replace(b"(5,)", b"(9,)"), lambda whole: whole.replace(b"<i8", b"|O8")],
+    [lambda data: b"", lambda data: data[:-1], lambda data: data + b"0", lambda data: data[:64] + data,
+     lambda data: data.replace(b"(5,)", b"(9,)"), lambda data: data.replace(b"<i8", b"|O8")],
 )  # fmt: skip
-def test_a_broken_array_is_told_in_one_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_corrupt_array_is_a_one_line_error(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "array.npy"
     artifacts.write_array(path, np.arange(5))
     assert artifacts.read_array(path).tolist() == [0, 1, 2, 3, 4]
@@ -100,11 +100,11 @@ def test_a_broken_array_is_told_in_one_line(tmp_path: Path, damage: Callable[[by
 
 
 @pytest.mark.parametrize("rows", [None, np.arange(2500)[::-1], np.arange(0)])
-def test_an_array_is_written_as_numpy_does(tmp_path: Path, rows: NDArray[np.intp] | None) -> None:
-    array = np.arange(2500 * 6, dtype=np.uint16).reshape(2500, 2, 3)  # more than is written at a time
-    artifacts.write_array(tmp_path / "ours.npy", array, rows)
-    np.save(tmp_path / "numpys.npy", array if rows is None else array[rows])
-    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
+def test_an_array_is_written_as_numpy_writes_it(tmp_path: Path, rows: NDArray[np.intp] | None) -> None:
+    array = np.arange(2500 * 6, dtype=np.uint16).reshape(2500, 2, 3)  # more rows than are written at a time
+    artifacts.write_array(tmp_path / "actual.npy", array, rows)
+    np.save(tmp_path / "expected.npy", array if rows is None else array[rows])
+    assert (tmp_path / "actual.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes()
 
 
 def test_json_is_rounded_and_ends_with_a_newline(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_json_is_rounded_and_ends_with_a_newline(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == b'{\n  "test": {\n    "loss": 0.123457,\n    "epochs": 3\n  }\n}\n'
 
 
-def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     counts = pd.DataFrame({"actual": list("aabb"), "predicted": list("abab"), "count": [3, 1, 0, 4]})
     digests = set()
     for name in ("one", "two"):

@@ -1,4 +1,4 @@
-"""The comment on a pull request, through a real server on loopback that answers as GitHub does."""
+"""The comment on a pull request, posted to a local server that answers as GitHub does."""
 
 import json
 import os
@@ -21,7 +21,7 @@ BOT = "github-actions[bot]"
 
 
 class GitHub(BaseHTTPRequestHandler):
-    """Keeps the comments of one pull request, and hands them out a hundred at a time."""
+    """Stores the comments of one pull request, and returns them in pages."""
 
     comments: list[dict[str, Any]]
     calls: list[str]
@@ -40,7 +40,7 @@ class GitHub(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         assert self.path == f"/repos/team/project/issues/{PULL_REQUEST}/comments"
-        self.comments.append(written(BOT, len(self.comments), self.body()))
+        self.comments.append(make_comment(BOT, len(self.comments), self.body()))
         self.answer(self.comments[-1])
 
     def do_PATCH(self) -> None:
@@ -64,7 +64,7 @@ class GitHub(BaseHTTPRequestHandler):
         pass
 
 
-def written(author: str, number: int, body: str) -> dict[str, Any]:
+def make_comment(author: str, number: int, body: str) -> dict[str, Any]:
     return {"id": number, "user": {"login": author}, "body": body}
 
 
@@ -81,7 +81,7 @@ def github() -> Iterator[tuple[type[GitHub], str]]:
 
 
 def post(url: str, report: Path, branch: str = "somebody:a/branch#1", token: str = "secret") -> str:
-    """Run the command; return what it complains of."""
+    """Run the command and return its error message, which is empty if it succeeds."""
     result = subprocess.run(
         [sys.executable, "-S", "-m", "review.comment", branch, str(report), "--pictures", "https://example.org/run"],
         cwd=ROOT, capture_output=True, text=True,
@@ -98,9 +98,9 @@ def report(tmp_path: Path) -> Path:
     return path
 
 
-def test_one_comment_is_made_and_then_replaced(github: tuple[type[GitHub], str], report: Path) -> None:
+def test_one_comment_is_created_and_then_updated(github: tuple[type[GitHub], str], report: Path) -> None:
     server, url = github
-    server.comments += [written("somebody", number, "Looks good") for number in range(150)]  # a second page
+    server.comments += [make_comment("somebody", number, "Looks good") for number in range(150)]  # a second page
     assert post(url, report) == ""
     report.write_text("# Review\n\n**Worse.**\n", encoding="utf-8")
     assert post(url, report) == ""
@@ -111,21 +111,21 @@ def test_one_comment_is_made_and_then_replaced(github: tuple[type[GitHub], str],
     assert "(https://example.org/run)" in ours["body"]
 
 
-def test_pictures_stay_out_of_the_comment_and_its_length_within_what_github_takes(report: Path) -> None:
+def test_a_comment_has_no_pictures_and_is_not_longer_than_github_allows(report: Path) -> None:
     text = comment.comment(report.read_text(encoding="utf-8"), "")
     assert "**Better.**" in text
     assert "curves.png" not in text
     assert len(comment.comment("x" * 100_000, "")) < 65_536
 
 
-def test_somebody_elses_comment_is_never_replaced(github: tuple[type[GitHub], str], report: Path) -> None:
+def test_a_comment_by_somebody_else_is_never_changed(github: tuple[type[GitHub], str], report: Path) -> None:
     server, url = github
-    server.comments.append(written("somebody", 0, comment.MARKER + "\nnot ours"))
+    server.comments.append(make_comment("somebody", 0, comment.MARKER + "\nnot ours"))
     assert post(url, report) == ""
     assert server.calls == ["POST"]
 
 
-def test_what_goes_wrong_is_told_in_one_line(github: tuple[type[GitHub], str], report: Path) -> None:
+def test_errors_are_one_line(github: tuple[type[GitHub], str], report: Path) -> None:
     _, url = github
     assert (
         post(url, report, branch="somebody:else") == "error: review.comment: somebody:else has no open pull request\n"

@@ -1,4 +1,4 @@
-"""What docs/data.md says about the images of Fashion-MNIST, on the real data."""
+"""The statements of docs/data.md about the images of Fashion-MNIST, checked on the real data."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""IDX files are parsed strictly, and splits keep what they promise."""
+"""IDX files are parsed strictly; splits are saved, loaded and drawn correctly."""
 
 import hashlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests import idx
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
 
-def test_an_idx_file_is_read_in_its_order(tmp_path: Path) -> None:
+def test_an_idx_file_is_read_as_it_was_encoded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_idx(tmp_path / "images", idx.encode(IMAGES)), IMAGES)
 
 
@@ -25,15 +25,15 @@ def test_an_idx_file_is_read_in_its_order(tmp_path: Path) -> None:
         (b"", "starts with"),
         (b"\x00\x00\x08", "starts with"),
         (b"\x00\x00\x09\x03" + bytes(12), "starts with 00 00 09 03"),  # signed bytes
-        (b"\x00\x00\x08\x01" + bytes(4), "starts with 00 00 08 01"),  # labels, where images are asked for
+        (b"\x00\x00\x08\x01" + bytes(4), "starts with 00 00 08 01"),  # labels instead of images
         (b"\x00\x00\x08\x03" + bytes(11), "ends within its header"),
-        (b"\x00\x00\x08\x03" + bytes(12), "require 16"),  # no image
+        (b"\x00\x00\x08\x03" + bytes(12), "require 16"),  # no images
         (idx.encode(IMAGES)[:-1], r"39 bytes, but its dimensions \(2, 3, 4\) require 40"),
         (idx.encode(IMAGES) + b"\x00", "41 bytes"),
-        (b"\x00\x00\x08\x03" + b"\xff" * 12, "require 79228162458924105385300197391"),  # no overflow
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "require 79228162458924105385300197391"),  # the product does not overflow
     ],
 )
-def test_a_broken_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_invalid_idx_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_idx(tmp_path / "images", content)
 
@@ -47,7 +47,7 @@ def test_an_idx_file_with_another_hash_is_refused(tmp_path: Path) -> None:
 
 
 def read_idx(path: Path, content: bytes) -> NDArray[np.uint8]:
-    """Read an IDX file of images with this content, whose hash is right."""
+    """Write an IDX file of images with the given content, and read it with the hash of that content."""
     path.write_bytes(content)
     return dataset.read_idx(path, 3, hashlib.sha256(content).hexdigest())
 
@@ -82,7 +82,7 @@ def test_a_split_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
         (np.array([{"a": "pickle"}, 1], object), "not a whole NumPy array"),
     ],
 )
-def test_prepared_images_of_another_kind_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+def test_prepared_images_of_another_type_or_shape_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
     dataset.save_split(tmp_path / "train", dataset.Split(IMAGES, np.array([1, 0], np.uint8)))
     np.save(tmp_path / "train" / "images.npy", array)
     with pytest.raises(UserError, match=message):
@@ -98,12 +98,12 @@ def test_a_truncated_array_is_refused(tmp_path: Path, kept: int) -> None:
         dataset.load_split(tmp_path / "train", num_classes=2)
 
 
-def test_the_last_images_validate_by_default() -> None:
+def test_the_last_images_are_the_validation_split_by_default() -> None:
     training, validation = dataset.split_last(np.zeros(60_000, np.uint8), 0.1)
     assert (training[0], training[-1], validation[0], validation[-1]) == (0, 53_999, 54_000, 59_999)
 
 
-def test_a_stratified_split_draws_the_same_fraction_of_every_class_by_its_seed() -> None:
+def test_a_stratified_split_draws_the_same_fraction_of_each_class_and_depends_on_its_seed() -> None:
     labels = np.repeat(np.arange(5, dtype=np.uint8), [100, 50, 20, 200, 10])
     training, validation = dataset.split_stratified(labels, 0.2, seed=1)
     np.testing.assert_array_equal(np.bincount(labels[validation]), [20, 10, 4, 40, 2])

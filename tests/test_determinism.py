@@ -1,4 +1,4 @@
-"""A training gives the same bits from run to run, and on one core or more."""
+"""A training gives the same bits in every run, on one core or more."""
 
 import hashlib
 import shutil
@@ -23,35 +23,35 @@ TRAIN = (
 
 
 def train(project: Project, name: str, *prefix: str) -> dict[str, str]:
-    """Train and return the outputs' hashes."""
-    result = project.stage(TRAIN.format(name), *prefix)
+    """Train, and return the SHA-256 of each output by its suffix."""
+    result = project.run_stage(TRAIN.format(name), *prefix)
     assert result.returncode == 0, result.stderr
-    return hashes(project, name)
+    return hash_outputs(project, name)
 
 
-def hashes(project: Project, name: str) -> dict[str, str]:
-    """Those of the outputs of a training."""
+def hash_outputs(project: Project, name: str) -> dict[str, str]:
+    """The SHA-256 of each output of a training, by its suffix."""
     files = {suffix: project.folder / f"{name}.{suffix}" for suffix in ("keras", "json", "csv")}
     return {suffix: hashlib.sha256(file.read_bytes()).hexdigest() for suffix, file in files.items()}
 
 
-def make_harder(project: Project) -> None:
-    """What an experiment may use beyond the committed recipe."""
-    project.change(model__architecture="resnet", train__schedule="cosine", train__weight_decay=0.01)
-    project.change(train__label_smoothing=0.1, augment__flip=True, augment__shift=1, augment__erase=4)
+def use_all_options(project: Project) -> None:
+    """Use the options that experiments may use beyond the committed params."""
+    project.set_params(model__architecture="resnet", train__schedule="cosine", train__weight_decay=0.01)
+    project.set_params(train__label_smoothing=0.1, augment__flip=True, augment__shift=1, augment__erase=4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harder", [False, True], ids=["the committed recipe", "all that there is"])
-def test_training_gives_the_same_bits_again_and_on_one_core_and_others_with_another_seed(
-    prepared: Project, harder: bool
+@pytest.mark.parametrize("all_options", [False, True], ids=["committed params", "all options"])
+def test_training_gives_the_same_bits_on_one_core_and_others_with_another_seed(
+    prepared: Project, all_options: bool
 ) -> None:
     prepared.git("checkout", "-q", "params.yaml")
-    if harder:
-        make_harder(prepared)
+    if all_options:
+        use_all_options(prepared)
     first = train(prepared, "first")
     one_core = ("taskset", "-c", "0") if shutil.which("taskset") else ()
     assert train(prepared, "again", *one_core) == first
-    prepared.change(train__seed=2)
+    prepared.set_params(train__seed=2)
     other = train(prepared, "seed2")
     assert all(other[suffix] != first[suffix] for suffix in first)

@@ -1,4 +1,4 @@
-"""Several devices share each batch, and train as one does."""
+"""Training on several devices, which share each batch, gives the curves of training on one device."""
 
 import json
 import subprocess
@@ -31,11 +31,11 @@ from classifier import checkpoint, models, training
 
 keras.utils.set_random_seed(1)
 labels = np.arange(330, dtype=np.uint8) % 10
-split = Split(idx.images_of(labels, np.random.default_rng(0)), labels)
+split = Split(idx.make_images(labels, np.random.default_rng(0)), labels)
 strategy = runtime.strategy(settings)
 with strategy.scope():
     model = models.build(params.Model(architecture=architecture, standardize=False, dropout=0.0), split.images, 10)
-    for last in epochs:  # each goes on where the one before it has stopped
+    for last in epochs:  # each continues the previous one
         train = all_params.train.model_copy(update={"epochs": last, "batch_size": batch_size, "piece_size": batch_size})
         augment = all_params.augment.model_copy(update={"flip": True, "shift": 1})
         curves = training.fit(model, split, split, train, augment, checkpoint.Checkpoint(path, "this"))
@@ -43,8 +43,8 @@ print(json.dumps([strategy.num_replicas_in_sync, curves.to_dict("list")]))
 """
 
 
-def fitted(*arguments: object) -> tuple[int, dict[str, list[float]]]:
-    """The number of devices that shared the batches, and the curves."""
+def fit(*arguments: object) -> tuple[int, dict[str, list[float]]]:
+    """Run PROGRAM; return the number of devices that shared the batches, and the curves."""
     command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -52,18 +52,18 @@ def fitted(*arguments: object) -> tuple[int, dict[str, list[float]]]:
     return devices, curves
 
 
-def test_two_devices_train_the_same_curves_as_one(tmp_path: Path) -> None:
-    devices, alone = fitted("alone", "cnn", tmp_path / "alone", 66, 4)
+def test_training_on_two_devices_gives_the_curves_of_one(tmp_path: Path) -> None:
+    devices, single = fit("single", "cnn", tmp_path / "single", 66, 4)
     assert devices == 1
-    devices, shared = fitted("distributed", "cnn", tmp_path / "shared", 66, 2, 4)
+    devices, distributed = fit("distributed", "cnn", tmp_path / "distributed", 66, 2, 4)
     assert devices == 2
-    assert alone["epoch"] == shared["epoch"] == [1, 2, 3, 4]
-    assert alone["loss"][-1] < 0.9 * alone["loss"][0]
+    assert single["epoch"] == distributed["epoch"] == [1, 2, 3, 4]
+    assert single["loss"][-1] < 0.9 * single["loss"][0]
     for name in ("loss", "val_loss"):
-        assert shared[name] == pytest.approx(alone[name], rel=1e-4)
+        assert distributed[name] == pytest.approx(single[name], rel=1e-4)
 
 
-def test_two_devices_normalise_over_the_whole_batch(tmp_path: Path) -> None:
-    _, alone = fitted("alone", "resnet", tmp_path / "alone", 330, 1)
-    _, shared = fitted("distributed", "resnet", tmp_path / "shared", 330, 1)
-    assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+def test_batch_normalization_on_two_devices_uses_the_whole_batch(tmp_path: Path) -> None:
+    _, single = fit("single", "resnet", tmp_path / "single", 330, 1)
+    _, distributed = fit("distributed", "resnet", tmp_path / "distributed", 330, 1)
+    assert distributed["loss"] == pytest.approx(single["loss"], rel=1e-4)

@@ -1,4 +1,4 @@
-"""README.md and docs/*.md: they quote the committed results, and what they refer to exists."""
+"""README.md and docs/*.md quote the committed results; the files, targets and modules that they mention exist."""
 
 import json
 import re
@@ -20,20 +20,21 @@ from tests.conftest import ROOT
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-LONGEST = 140  # lines of the README
+MAX_LINES = 140  # of the README
 
 
 def read(page: Path) -> str:
+    """The text of a file."""
     return page.read_text(encoding="utf-8")
 
 
-def in_one_line(text: str) -> str:
-    """The text without line breaks within paragraphs and quotations."""
+def unwrap(text: str) -> str:
+    """Remove the line breaks within paragraphs and quotations."""
     return " ".join(text.replace("\n> ", "\n").split())
 
 
-def code(text: str, language: str) -> list[str]:
-    """The code blocks in a language."""
+def code_blocks(text: str, language: str) -> list[str]:
+    """The content of each code block in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
@@ -44,7 +45,7 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(read(README).splitlines()) <= LONGEST
+    assert len(read(README).splitlines()) <= MAX_LINES
 
 
 def test_the_readme_links_to_every_page() -> None:
@@ -66,11 +67,13 @@ def test_make_targets_exist(page: Path) -> None:
     targets |= {f"extra-{name}" for name in extras[1].split()}
     text = read(page)
     commands = re.findall(r"`make ([a-z][a-z0-9-]*)", text)
-    commands += [name for block in code(text, "sh") for name in re.findall(r"^make ([a-z][a-z0-9-]*)", block, re.M)]
+    commands += [
+        name for block in code_blocks(text, "sh") for name in re.findall(r"^make ([a-z][a-z0-9-]*)", block, re.M)
+    ]
     assert set(commands) <= targets
 
 
-def test_modules_that_are_run_exist(page: Path) -> None:
+def test_modules_in_commands_exist(page: Path) -> None:
     for module in set(re.findall(r"python -m ([a-z_.]+[a-z_])", read(page))):
         package = find_spec(module)
         assert package is not None, module
@@ -78,8 +81,8 @@ def test_modules_that_are_run_exist(page: Path) -> None:
             assert find_spec(f"{module}.__main__") is not None, module
 
 
-def test_files_that_are_named_in_the_layout_exist() -> None:
-    (tree,) = code(read(ROOT / "docs/layout.md"), "text")
+def test_files_in_the_layout_exist() -> None:
+    (tree,) = code_blocks(read(ROOT / "docs/layout.md"), "text")
     folder = ROOT
     for line in tree.splitlines():
         names = line[:23].strip().split(", ")
@@ -90,7 +93,7 @@ def test_files_that_are_named_in_the_layout_exist() -> None:
 
 
 def test_every_module_is_in_the_layout() -> None:
-    (tree,) = code(read(ROOT / "docs/layout.md"), "text")
+    (tree,) = code_blocks(read(ROOT / "docs/layout.md"), "text")
     for package in ("stages", "classifier", "project", "review", "experiments"):
         section = re.search(rf"^{package}/.*\n((?:  .*\n)+)", tree, re.MULTILINE)
         assert section is not None
@@ -105,58 +108,60 @@ def test_the_readme_quotes_the_committed_metrics() -> None:
         assert f"| {split} | {scores['loss']:.4f} | {percent(scores['accuracy'])} | {macro} |" in readme
 
 
-def test_the_readme_quotes_the_seeds_of_the_committed_params(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_quotes_the_accuracy_of_the_committed_params_over_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     accuracy = seeds.read(seeds.recipe(YAML(typ="safe").load(ROOT / "params.yaml")))["accuracy"]
-    assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in in_one_line(read(README))
+    assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in unwrap(read(README))
 
 
 def test_the_readme_quotes_the_highest_accuracy_of_the_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     best = max(table.read(), key=lambda row: row.accuracy)
-    assert mean_and_sd(best.accuracy, best.accuracy_sd, best.seeds) in in_one_line(read(README))
+    assert mean_and_sd(best.accuracy, best.accuracy_sd, best.seeds) in unwrap(read(README))
 
 
-def test_the_readme_quotes_the_verdict_of_the_example() -> None:
+def test_the_readme_quotes_the_verdict_of_the_example_review() -> None:
     readme = read(README)
     heading, _, verdict, *_ = read(ROOT / "docs/review/report.md").splitlines()
     assert "python -m review " + heading.removeprefix("# Review: ").replace(" → ", " ") in readme
-    assert verdict in in_one_line(readme)
+    assert verdict in unwrap(readme)
 
 
-def test_the_page_of_experiments_has_the_committed_table_and_its_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_experiments_quotes_the_committed_table_and_its_differences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(ROOT)
     rows = {row.name: row for row in table.read()}
     text = read(ROOT / "docs/experiments.md")
     assert table.markdown(list(rows.values())) in text
-    text = in_one_line(text)
+    text = unwrap(text)
 
-    def points(name: str, other: str, score: str = "accuracy", decimals: int = 2) -> str:
+    def format_points(name: str, other: str, score: str = "accuracy", decimals: int = 2) -> str:
         return f"{100 * abs(getattr(rows[name], score) - getattr(rows[other], score)):.{decimals}f} points"
 
     for name, other in (
         ("five-epochs", "baseline"), ("five-epochs-standardized", "baseline"), ("mirrored", "baseline"),
         ("resnet", "mirrored"), ("resnet-erased", "resnet"),
     ):  # fmt: skip
-        assert points(name, other) in text
-    assert points("resnet-erased", "resnet", "validation_accuracy", 1) in text
+        assert format_points(name, other) in text
+    assert format_points("resnet-erased", "resnet", "validation_accuracy", 1) in text
     assert f"for {rows['resnet'].compute / rows['mirrored'].compute:.1f} times its training compute" in text
 
 
-def sessions() -> Iterator[tuple[str, list[str]]]:
-    """The commands of the blocks in language console, with the lines that they print.
+def console_commands() -> Iterator[tuple[str, list[str]]]:
+    """The commands in the `console` blocks of all pages, each with the lines of output that the page shows.
 
-    Those that change files are left to test_walk.py.
+    The commands that change files are not included; test_walk.py runs them.
     """
     for page in PAGES:
-        for block in code(read(page), "console"):
+        for block in code_blocks(read(page), "console"):
             for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, *lines = session.splitlines()
                 if command not in ("dvc repro", "dvc plots show"):
                     yield command, lines
 
 
-@pytest.mark.parametrize(("command", "lines"), list(sessions()))
+@pytest.mark.parametrize(("command", "lines"), list(console_commands()))
 def test_commands_print_what_the_pages_show(command: str, lines: list[str]) -> None:
     shallow = ["git", "rev-parse", "--is-shallow-repository"]
     if subprocess.run(shallow, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip() == "true":

@@ -1,4 +1,4 @@
-"""The named experiments: checked before any training, trained through DVC's queue, and kept in a table."""
+"""Named experiments are validated before any training, run through DVC's queue, and recorded in a table."""
 
 import re
 import signal
@@ -16,9 +16,9 @@ from classifier.errors import UserError
 from experiments import cluster, plan, sweep, table
 from project import paths, seeds
 from project.seeds import recipe
-from tests.conftest import ROOT, Project, is_training, until
+from tests.conftest import ROOT, Project, is_training, wait_until
 
-EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  mirrored: {augment: {flip: true}}\nreferences: []\n"
+EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
 
 
 @pytest.fixture(autouse=True)
@@ -45,33 +45,38 @@ def test_the_committed_experiments_are_valid_and_differ() -> None:
         ("seeds: [3", "expected"),
     ],
 )
-def test_a_wrong_list_is_told(tmp_path: Path, content: str, message: str) -> None:
+def test_an_invalid_list_of_experiments_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "experiments.yaml"
     path.write_text(content)
     with pytest.raises(UserError, match=message):
         plan.load(path)
 
 
-def test_an_experiment_with_wrong_params_is_told_by_its_name() -> None:
+def test_invalid_params_are_reported_with_the_name_of_the_experiment() -> None:
     wanted = plan.load().model_copy(update={"experiments": {"fast": {"train": {"epoch": 5}}}})
     with pytest.raises(UserError, match=r"experiments\.yaml: fast: train\.epoch: unknown key, did you mean epochs\?"):
         plan.experiments(wanted)
 
 
-def test_a_recipe_is_all_that_scores_depend_on_but_the_seed() -> None:
+def test_a_recipe_contains_all_that_scores_depend_on_except_the_seed() -> None:
     params: plan.Sections = {"train": {"seed": 1, "epochs": 3}, "plot": {"mistakes": 25}, "dataset": {"sources": ["a"]}}
 
-    def named(**changes: dict[str, Any]) -> str:
+    def recipe_with(**changes: dict[str, Any]) -> str:
         return recipe(params | {section: params.get(section, {}) | values for section, values in changes.items()})
 
-    base = named()
-    assert named(train={"seed": 2}) == named(plot={"mistakes": 9}) == named(dataset={"sources": ["b"]}) == base
-    assert named(train={"epochs": 4}) != base
-    assert named(augment={"flip": False, "shift": 0}) == base, "new params that are off"
-    assert named(augment={"flip": True, "shift": 0}) != base
+    base = recipe_with()
+    assert (
+        recipe_with(train={"seed": 2})
+        == recipe_with(plot={"mistakes": 9})
+        == recipe_with(dataset={"sources": ["b"]})
+        == base
+    )
+    assert recipe_with(train={"epochs": 4}) != base
+    assert recipe_with(augment={"flip": False, "shift": 0}) == base, "new params with the value that switches them off"
+    assert recipe_with(augment={"flip": True, "shift": 0}) != base
 
 
-def test_a_sweep_is_every_combination() -> None:
+def test_a_sweep_contains_every_combination() -> None:
     runs = sweep.combinations(["train.learning_rate=choice(0.0005,0.002)", "model.dropout=choice(0.25,0.5)"])
     assert list(runs)[:2] == [
         "train.learning_rate-0.0005-model.dropout-0.25",
@@ -85,7 +90,7 @@ def test_a_sweep_is_every_combination() -> None:
         sweep.combinations(["train.seed"])
 
 
-def test_a_cluster_without_ray_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match="Ray is not installed; make extra-ray installs it"):
         cluster.connect("auto")
@@ -98,7 +103,7 @@ RUN = {
 }  # fmt: skip
 
 
-def test_the_table_goes_between_the_markers_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_written_between_the_markers_of_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = paths.EXPERIMENTS_PAGE
     page.parent.mkdir()
@@ -136,7 +141,9 @@ def test_the_tables_show_the_experiments_that_are_complete() -> None:
     assert table.markdown(rows) in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8")
 
 
-def test_runs_of_a_recipe_are_kept_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_of_a_recipe_are_stored_in_the_order_of_their_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert seeds.read("abc").empty
     for seed in (3, 1):
@@ -157,7 +164,7 @@ def test_runs_of_a_recipe_are_kept_by_seed(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def project(new_project: Callable[[], Project]) -> Project:
-    """With results, and two experiments of two seeds each."""
+    """A project with results, and two experiments with two seeds each."""
     project = new_project()
     project.dvc("repro")
     (project.folder / "experiments.yaml").write_text(EXAMPLE)
@@ -167,13 +174,13 @@ def project(new_project: Callable[[], Project]) -> Project:
 
 
 @pytest.mark.slow
-def test_two_at_a_time_make_the_table_and_a_second_run_does_only_what_is_missing(project: Project) -> None:
+def test_two_jobs_complete_the_table_and_a_second_call_runs_only_what_is_missing(project: Project) -> None:
     assert "0 of 2 experiments are complete" in project.run("make", "experiments", "JOBS=2").stdout
     kept = (project.folder / "metrics/experiments.csv").read_text()
-    assert [line.split(",")[0] for line in kept.splitlines()] == ["name", "baseline", "mirrored"]
+    assert [line.split(",")[0] for line in kept.splitlines()] == ["name", "baseline", "flipped"]
     page = (project.folder / "docs/experiments.md").read_text()
     assert re.search(r"^\| baseline \| 34,826 \| 2,440,960 \| 2 \| 1,080 \| .* \(2 seeds\) \|", page, re.MULTILINE)
-    assert "| mirrored | 34,826 | 2,440,960 | 2 | 1,080 |" in page
+    assert "| flipped | 34,826 | 2,440,960 | 2 | 1,080 |" in page
 
     before = project.snapshot()
     assert "2 of 2 experiments are complete" in project.run("make", "experiments").stdout
@@ -184,10 +191,10 @@ def test_two_at_a_time_make_the_table_and_a_second_run_does_only_what_is_missing
 
 
 @pytest.mark.slow
-def test_the_bits_are_those_of_one_training_alone(project: Project) -> None:
-    """The table's runs shared the cores two at a time."""
+def test_parallel_runs_give_the_same_bits_as_a_single_run(project: Project) -> None:
+    """The runs in the table shared the cores, two at a time; --again repeats one of them alone."""
     assert "baseline: identical, " in project.run("python", "-m", "experiments", "--again", "baseline").stdout
-    (path,) = {*(project.folder / "metrics/seeds").glob(f"{recipe_of(project)}.csv")}
+    (path,) = {*(project.folder / "metrics/seeds").glob(f"{read_first_recipe(project)}.csv")}
     path.write_text(re.sub(r"[0-9a-f]{32}$", "0" * 32, path.read_text(), count=1, flags=re.MULTILINE))
     failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
     assert failed.returncode == 1
@@ -195,7 +202,7 @@ def test_the_bits_are_those_of_one_training_alone(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_fails_does_not_end_the_others(project: Project) -> None:
+def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
     listed = (
         "seeds: 2\nexperiments:\n"
         "  empty: {prepare: {validation_fraction: 1.0e-9}}\n  small: {train: {epochs: 1}}\nreferences: []\n"
@@ -208,26 +215,26 @@ def test_one_that_fails_does_not_end_the_others(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_an_interruption_ends_the_trainings_and_the_next_call_makes_them(project: Project) -> None:
+def test_an_interruption_ends_the_trainings_and_the_next_call_runs_them_again(project: Project) -> None:
     listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 10000}}\nreferences: []\n"
     (project.folder / "experiments.yaml").write_text(listed)
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     ) as run:  # fmt: skip
-        until(lambda: trainings(project) == 2)
+        wait_until(lambda: count_trainings(project) == 2)
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "experiments: interrupted" in errors
-    until(lambda: trainings(project) == 0)
+    wait_until(lambda: count_trainings(project) == 0)
     (project.folder / "experiments.yaml").write_text(listed.replace("10000", "1"))
     project.run("make", "experiments")
     assert "| long | 34,826 | 2,440,960 | 1 |" in (project.folder / "docs/experiments.md").read_text()
 
 
-def trainings(project: Project) -> int:
-    """How many trainings run in the project or in a copy that DVC made below it."""
+def count_trainings(project: Project) -> int:
+    """Count the trainings that run in the project or in a copy of it that DVC made below its folder."""
     count = 0
     for process in psutil.process_iter(["cmdline", "cwd"]):
         inside = str(process.info["cwd"]).startswith(str(project.folder))
@@ -235,5 +242,6 @@ def trainings(project: Project) -> int:
     return count
 
 
-def recipe_of(project: Project) -> str:
+def read_first_recipe(project: Project) -> str:
+    """The recipe of the first experiment in the table."""
     return next(row.split(",")[1] for row in (project.folder / "metrics/experiments.csv").read_text().splitlines()[1:])

@@ -1,4 +1,7 @@
-"""Bad input and bad luck: one clear line, a non-zero exit, nothing half-written, and the next run works."""
+"""Invalid input, a full disk, Ctrl-C and kills.
+
+An error is one line and a non-zero exit status, no incomplete file is left, and the next run succeeds.
+"""
 
 import json
 import os
@@ -12,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import STAGES, Project
-from tests.test_determinism import TRAIN, hashes, train
+from tests.test_determinism import TRAIN, hash_outputs, train
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +26,17 @@ def project(new_project: Callable[[], Project]) -> Project:
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(project: Project) -> Iterator[None]:
-    """Puts the params back after a test, and takes away what it left."""
+def restore_project(project: Project) -> Iterator[None]:
+    """Restore the params after each test, and remove the files that it left."""
     yield
     project.git("checkout", "-q", "params.yaml")
     project.git("clean", "-fdq", "--exclude=dvc.lock")
 
 
-def fails(project: Project, command: str) -> str:
-    """Run a stage's command that must fail in one line and change nothing; return the line."""
+def run_failing_stage(project: Project, command: str) -> str:
+    """Run a stage's command, which must fail with a one-line error and change no file; return the error."""
     before = project.snapshot()
-    result = project.stage(command)
+    result = project.run_stage(command)
     assert result.returncode == 1
     assert project.snapshot() == before
     (line,) = result.stderr.splitlines()
@@ -42,47 +45,47 @@ def fails(project: Project, command: str) -> str:
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:2], lambda content: b""])
-def test_prepare_refuses_broken_files(project: Project, damage: Callable[[bytes], bytes]) -> None:
+def test_prepare_refuses_corrupt_files(project: Project, damage: Callable[[bytes], bytes]) -> None:
     path = project.folder / "data/raw/t10k-images-idx3-ubyte"
-    whole = path.read_bytes()
-    path.write_bytes(damage(whole))
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
     try:
-        assert "t10k-images-idx3-ubyte" in fails(project, STAGES["prepare"]["cmd"])
+        assert "t10k-images-idx3-ubyte" in run_failing_stage(project, STAGES["prepare"]["cmd"])
     finally:
-        path.write_bytes(whole)
+        path.write_bytes(content)
 
 
 def test_prepare_refuses_a_fraction_that_leaves_a_split_empty(project: Project) -> None:
-    project.change(prepare__validation_fraction=0.0001)
-    assert "leaves 600 for training and 0 for validation" in fails(project, STAGES["prepare"]["cmd"])
+    project.set_params(prepare__validation_fraction=0.0001)
+    assert "leaves 600 for training and 0 for validation" in run_failing_stage(project, STAGES["prepare"]["cmd"])
 
 
-def test_train_tells_what_is_missing(project: Project) -> None:
-    elsewhere = TRAIN.format("x").replace("data/prepared", "data/nowhere")
-    assert "data/nowhere/train/images.npy is missing" in fails(project, elsewhere)
+def test_train_reports_a_missing_input(project: Project) -> None:
+    command = TRAIN.format("x").replace("data/prepared", "data/nowhere")
+    assert "data/nowhere/train/images.npy is missing" in run_failing_stage(project, command)
 
 
-def test_evaluate_refuses_a_file_that_is_no_model(project: Project) -> None:
+def test_evaluate_refuses_a_file_that_is_not_a_model(project: Project) -> None:
     model = project.folder / "models/model.keras"
     model.parent.mkdir(exist_ok=True)
-    model.write_bytes(b"PK not really")
-    assert "models/model.keras is not a whole Keras model" in fails(project, STAGES["evaluate"]["cmd"])
+    model.write_bytes(b"PK not a zip archive")
+    assert "models/model.keras is not a whole Keras model" in run_failing_stage(project, STAGES["evaluate"]["cmd"])
     model.unlink()
 
 
-def test_plot_refuses_a_table_of_something_else(project: Project) -> None:
+def test_plot_refuses_a_table_with_other_columns(project: Project) -> None:
     history = project.folder / "models/history.csv"
     history.parent.mkdir(exist_ok=True)
     history.write_text("epoch,loss\n1,2\n")
     assert (
         "models/history.csv is not the table that it should be: its columns are not epoch, loss, accuracy, val_loss"
-        in fails(project, STAGES["plot"]["cmd"])
+        in run_failing_stage(project, STAGES["plot"]["cmd"])
     )
     history.unlink()
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_no_half_model(project: Project) -> None:
+def test_a_full_disk_leaves_no_incomplete_model(project: Project) -> None:
     before = project.snapshot()
     result = subprocess.run(
         [sys.executable, *TRAIN.format("full").split()[1:]], cwd=project.folder, capture_output=True, text=True,
@@ -93,55 +96,55 @@ def test_a_full_disk_leaves_no_half_model(project: Project) -> None:
     assert project.snapshot() == before
 
 
-def started(project: Project, name: str) -> "subprocess.Popen[str]":
-    """A training whose output can be followed."""
+def start_training(project: Project, name: str) -> "subprocess.Popen[str]":
+    """Start a training whose output can be read while it runs."""
     return subprocess.Popen(
         [sys.executable, "-u", *TRAIN.format(name).split()[1:]], cwd=project.folder,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # in the background it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     )  # fmt: skip
 
 
-def test_ctrl_c_says_where_it_stopped_and_how_to_go_on(project: Project) -> None:
+def test_ctrl_c_reports_the_epoch_and_how_to_continue(project: Project) -> None:
     before = project.snapshot()
-    project.change(train__epochs=10_000)
-    with started(project, "interrupted") as run:
+    project.set_params(train__epochs=10_000)
+    with start_training(project, "interrupted") as run:
         try:
-            until(run, "Epoch 3/")
+            read_until(run, "Epoch 3/")
             run.send_signal(signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         finally:
             run.kill()
     assert run.returncode == 130
-    told = re.fullmatch(
+    match = re.fullmatch(
         r"train: interrupted in epoch (\d+) of 10000; the same command goes on after epoch (\d+)\n", errors
     )
-    assert told
-    assert int(told[1]) == int(told[2]) + 1 >= 3
+    assert match
+    assert int(match[1]) == int(match[2]) + 1 >= 3
     project.git("checkout", "-q", "params.yaml")
     (project.folder / ".interrupted.keras.checkpoint").unlink()
     assert project.snapshot() == before
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_bits(project: Project) -> None:
-    project.change(train__epochs=5)
-    expected = train(project, "whole")
-    with started(project, "killed") as run:
-        until(run, "Epoch 3/")
+def test_a_killed_training_continues_and_gives_the_same_bits(project: Project) -> None:
+    project.set_params(train__epochs=5)
+    expected = train(project, "uninterrupted")
+    with start_training(project, "killed") as run:
+        read_until(run, "Epoch 3/")
         run.kill()
-    result = project.stage(TRAIN.format("killed"))
+    result = project.run_stage(TRAIN.format("killed"))
     assert re.search(r"^going on after epoch [2-4], from \.killed\.keras\.checkpoint$", result.stdout, re.MULTILINE)
-    assert hashes(project, "killed") == expected
+    assert hash_outputs(project, "killed") == expected
     assert not list(project.folder.glob("*.checkpoint"))
 
 
 @pytest.mark.slow
-def test_an_edit_during_a_training_is_told_before_it_is_booked_as_its_params(project: Project) -> None:
-    project.change(train__epochs=10_000)
-    with started(project, "edited") as run:
-        until(run, "Epoch 2/")
-        project.change(train__learning_rate=0.5)
+def test_params_that_change_during_a_training_are_an_error(project: Project) -> None:
+    project.set_params(train__epochs=10_000)
+    with start_training(project, "edited") as run:
+        read_until(run, "Epoch 2/")
+        project.set_params(train__learning_rate=0.5)
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 1
     assert (
@@ -152,13 +155,13 @@ def test_an_edit_during_a_training_is_told_before_it_is_booked_as_its_params(pro
 
 
 @pytest.mark.slow
-def test_a_second_repro_in_the_same_folder_is_told_about_the_first(project: Project) -> None:
-    project.change(train__epochs=10_000)
+def test_a_second_repro_in_the_same_folder_is_refused_with_the_first_one_named(project: Project) -> None:
+    project.set_params(train__epochs=10_000)
     with subprocess.Popen(
         ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as first:  # fmt: skip
-        until(first, "Epoch 1/")
+        read_until(first, "Epoch 1/")
         second = project.run("dvc", "repro", check=False)
         os.killpg(first.pid, signal.SIGKILL)
     assert second.returncode
@@ -167,34 +170,34 @@ def test_a_second_repro_in_the_same_folder_is_told_about_the_first(project: Proj
 
 
 @pytest.mark.slow
-def test_dvc_goes_on_after_a_killed_repro(project: Project) -> None:
+def test_dvc_repro_continues_after_a_kill(project: Project) -> None:
     with subprocess.Popen(
         ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as run:  # fmt: skip
-        until(run, "Epoch 2/")
+        read_until(run, "Epoch 2/")
         os.killpg(run.pid, signal.SIGKILL)
     assert not (project.folder / "models/model.keras").exists()
     assert "going on after epoch 1, from models/.model.keras.checkpoint" in project.dvc("repro", "train")
     assert (project.folder / "models/model.keras").exists()
-    assert project.git("status", "--porcelain") == "?? dvc.lock"  # nothing else is new
+    assert project.git("status", "--porcelain") == "?? dvc.lock"  # the only new file
     assert not [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint")]
 
 
 @pytest.mark.slow
-def test_make_goes_on_where_dvc_was_killed_while_it_wrote_its_lock(project: Project) -> None:
+def test_make_repro_removes_a_corrupt_lock_of_dvc(project: Project) -> None:
     lock = project.folder / ".dvc/tmp/rwlock"
     project.dvc("repro", "fetch")
     lock.write_text('{"write": {"/data/ra')
     assert "RWLock-file '.dvc/tmp/rwlock'" in project.run("dvc", "repro", check=False).stderr
     project.run("make", "repro")
-    taken = {"write": {str(project.folder / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
-    lock.write_text(json.dumps(taken))
+    held = {"write": {str(project.folder / "data/raw"): {"pid": os.getpid(), "cmd": "dvc repro"}}}
+    lock.write_text(json.dumps(held))
     assert project.run("make", "repro", "--silent", check=False).returncode == 2
-    assert json.loads(lock.read_text())["write"] == taken["write"]  # somebody else's is respected
+    assert json.loads(lock.read_text())["write"] == held["write"]  # the lock of a running process is kept
 
 
-def until(run: "subprocess.Popen[str]", text: str) -> None:
-    """Read what a running command prints until `text` appears."""
+def read_until(run: "subprocess.Popen[str]", text: str) -> None:
+    """Read the output of a running command until a line contains `text`; fail if the command ends before."""
     assert run.stdout is not None
     assert any(text in line for line in run.stdout), f"the command ended without {text!r}"

@@ -1,4 +1,4 @@
-"""A short form of `make faults`."""
+"""A short version of `make faults`."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.slow
-def test_no_fault_breaks_a_promise() -> None:
+def test_every_fault_has_the_promised_outcome() -> None:
     command = [sys.executable, "-m", "tests.faults", "--kills", "5", "--inputs", "120"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(result.stdout)

@@ -1,4 +1,4 @@
-"""The dataset comes from the first source that has it, whole and with the right content."""
+"""The dataset is fetched from the first source that has all files with the right content."""
 
 import gzip
 import threading
@@ -18,13 +18,13 @@ from tests.conftest import Project
 Files = dict[str, dict[str, str]]
 
 
-class Web(ThreadingHTTPServer):
-    """A web server on loopback that serves `content` by path; None breaks the connection off half-way."""
+class WebServer(ThreadingHTTPServer):
+    """A local web server that serves `content` by path, and only half of it for a path in `incomplete`."""
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
-        self.broken: set[str] = set()
-        self.asked: list[str] = []
+        self.incomplete: set[str] = set()
+        self.requested: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
     @property
@@ -33,11 +33,11 @@ class Web(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: Web
+    server: WebServer
 
     def do_GET(self) -> None:
         name = self.path.lstrip("/")
-        self.server.asked.append(name)
+        self.server.requested.append(name)
         if name not in self.server.content:
             self.send_error(404)
             return
@@ -45,15 +45,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if name in self.server.broken else content)
+        self.wfile.write(content[: len(content) // 2] if name in self.server.incomplete else content)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
-    with Web() as server:
+def web() -> Iterator[WebServer]:
+    with WebServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -69,62 +69,71 @@ def contents(tiny_dataset: tuple[Path, Files]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in tiny_dataset[0].iterdir()}
 
 
-def fetched(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The content of each file in a folder, by its name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_web_server_with_compressed_files(
-    web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path
+def test_compressed_files_are_fetched_from_a_web_server(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
 ) -> None:
     web.content = {f"data/{name}.gz": gzip.compress(content) for name, content in contents.items()}
     sources.copy(f"{web.url}/data/", files, tmp_path)
-    assert fetched(tmp_path) == contents
+    assert read_files(tmp_path) == contents
 
 
-def test_a_web_server_with_plain_files(web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path) -> None:
+def test_plain_files_are_fetched_from_a_web_server(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
+) -> None:
     web.content = contents
     sources.copy(web.url, files, tmp_path)
-    assert fetched(tmp_path) == contents
+    assert read_files(tmp_path) == contents
 
 
-def test_a_folder_with_compressed_files(files: list[File], contents: dict[str, bytes], tmp_path: Path) -> None:
+def test_compressed_files_are_copied_from_a_folder(
+    files: list[File], contents: dict[str, bytes], tmp_path: Path
+) -> None:
     (tmp_path / "from").mkdir()
     (tmp_path / "to").mkdir()
     for name, content in contents.items():
         (tmp_path / "from" / f"{name}.gz").write_bytes(gzip.compress(content))
     sources.copy(str(tmp_path / "from"), files, tmp_path / "to")
-    assert fetched(tmp_path / "to") == contents
+    assert read_files(tmp_path / "to") == contents
 
 
-def test_other_content_is_refused(web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path) -> None:
+def test_other_content_is_refused(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
+) -> None:
     web.content = contents | {files[1].name: contents[files[3].name]}
     with pytest.raises(sources.SourceError, match=rf"{files[1].name} has SHA-256 {files[3].sha256}, params.yaml has"):
         sources.copy(web.url, files, tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_connection_that_breaks_off_is_no_source(
-    web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path, suffix: str
+def test_a_connection_that_closes_before_the_end_is_an_error(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path, suffix: str
 ) -> None:
     web.content = {
         f"{name}{suffix}": gzip.compress(content) if suffix else content for name, content in contents.items()
     }
-    web.broken = {f"{files[0].name}{suffix}"}
+    web.incomplete = {f"{files[0].name}{suffix}"}
     with pytest.raises(sources.SourceError, match="the connection broke off"):
         sources.copy(web.url, files, tmp_path)
 
 
-def test_a_broken_archive_is_no_source(web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path) -> None:
-    packed = {f"{name}.gz": gzip.compress(content) for name, content in contents.items()}
+def test_a_corrupt_archive_is_an_error(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
+) -> None:
+    compressed = {f"{name}.gz": gzip.compress(content) for name, content in contents.items()}
     name = f"{files[0].name}.gz"
-    for broken in (b"no gzip", packed[name][:-20], packed[name][:100] + b"\xff" * 50 + packed[name][150:]):
-        web.content = packed | {name: broken}
+    for corrupt in (b"no gzip", compressed[name][:-20], compressed[name][:100] + b"\xff" * 50 + compressed[name][150:]):
+        web.content = compressed | {name: corrupt}
         with pytest.raises(sources.SourceError, match=f"{name} is broken"):
             sources.copy(web.url, files, tmp_path)
 
 
-def test_an_endless_file_is_cut_off(
-    web: Web, files: list[File], contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_too_large_is_refused(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "LARGEST", 1000)
     web.content = contents
@@ -133,45 +142,46 @@ def test_an_endless_file_is_cut_off(
 
 
 @pytest.fixture
-def inside(new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project without results, as the current folder."""
     project = new_project()
     monkeypatch.chdir(project.folder)
     return project
 
 
-def test_the_next_source_is_tried_and_the_first_good_one_taken(
-    inside: Project, web: Web, contents: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+def test_the_first_source_that_has_the_files_is_used(
+    project: Project, web: WebServer, contents: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     web.content = contents
-    inside.change(dataset__sources=["/nowhere", web.url, f"{web.url}/never"])
+    project.set_params(dataset__sources=["/nowhere", web.url, f"{web.url}/never"])
     fetch(Path("data/raw"))
-    assert fetched(Path("data/raw")) == contents
+    assert read_files(Path("data/raw")) == contents
     assert f"Fashion-MNIST from {web.url}" in capsys.readouterr().out
-    assert not any(name.startswith("never") for name in web.asked)
+    assert not any(name.startswith("never") for name in web.requested)
 
 
-def test_the_environment_replaces_the_sources(
-    inside: Project, web: Web, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+def test_the_environment_variable_replaces_the_sources(
+    project: Project, web: WebServer, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside.change(dataset__sources=[web.url])
+    project.set_params(dataset__sources=[web.url])
     folder = Path("with space")
     folder.mkdir()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     monkeypatch.setenv("DATASET_SOURCES", "/nowhere 'with space'")
     fetch(Path("data/raw"))
-    assert fetched(Path("data/raw")) == contents
-    assert not web.asked
+    assert read_files(Path("data/raw")) == contents
+    assert not web.requested
 
 
-def test_if_no_source_works_each_is_listed_with_its_reason_and_earlier_files_stay(
-    inside: Project, web: Web, contents: dict[str, bytes]
+def test_failed_sources_are_listed_with_their_reasons_and_earlier_files_are_kept(
+    project: Project, web: WebServer, contents: dict[str, bytes]
 ) -> None:
     earlier = Path("data/raw/earlier")
     earlier.parent.mkdir(parents=True)
     earlier.write_text("earlier")
     closed = "http://127.0.0.1:9"
-    inside.change(dataset__sources=["/nowhere", web.url, closed, "apt:no-such-package-anywhere"])
+    project.set_params(dataset__sources=["/nowhere", web.url, closed, "apt:no-such-package-anywhere"])
     with pytest.raises(UserError) as caught:
         fetch(Path("data/raw"))
     lines = str(caught.value).splitlines()

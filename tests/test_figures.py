@@ -1,4 +1,4 @@
-"""The pictures show what they are given, in the dataset's order, readable, and the same on every machine."""
+"""Figures show the given data in the dataset's order, are readable, and are the same on every machine."""
 
 import os
 import subprocess
@@ -40,27 +40,30 @@ for drawn in (figures.confusion_matrix(counts, "t"), figures.learning_curves(his
 
 
 def cells(values: list[list[int]], names: list[str], column: str) -> pd.DataFrame:
+    """A table with the values of a square matrix, one row per cell."""
     pairs = pd.MultiIndex.from_product([names, names], names=["actual", "predicted"])
     return pd.Series(np.ravel(values), pairs, name=column).reset_index()
 
 
 def history(*val_losses: float) -> pd.DataFrame:
+    """A training's history with the given validation losses, one per epoch."""
     epochs = np.arange(1, len(val_losses) + 1)
     shares = epochs / (len(epochs) + 1)
     values = (epochs, 7.0 / epochs, shares, val_losses, shares / 2)
     return pd.DataFrame(dict(zip(tables.HISTORY, values, strict=True)))
 
 
-def ticks(axes: Axes) -> tuple[list[str], list[str]]:
+def tick_labels(axes: Axes) -> tuple[list[str], list[str]]:
+    """The tick labels of the x axis and of the y axis."""
     return [each.get_text() for each in axes.get_xticklabels()], [each.get_text() for each in axes.get_yticklabels()]
 
 
-def numbers(axes: Axes) -> dict[tuple[int, int], Text]:
+def cell_texts(axes: Axes) -> dict[tuple[int, int], Text]:
     """The texts of a confusion matrix, by row and column."""
     return {(int(text.get_position()[1]), int(text.get_position()[0])): text for text in axes.texts}
 
 
-def colours(axes: Axes) -> dict[tuple[int, int], tuple[float, float, float]]:
+def cell_colours(axes: Axes) -> dict[tuple[int, int], tuple[float, float, float]]:
     """The colours of the drawn cells, by row and column."""
     drawn = {}
     for mesh in axes.collections:
@@ -70,19 +73,21 @@ def colours(axes: Axes) -> dict[tuple[int, int], tuple[float, float, float]]:
     return drawn
 
 
-def labelled(axes: Axes, label: str) -> Line2D:
+def find_line(axes: Axes, label: str) -> Line2D:
+    """The line whose label contains a text."""
     return next(line for line in axes.lines if label in str(line.get_label()))
 
 
-def legend(figure: Figure) -> list[str]:
+def legend_texts(figure: Figure) -> list[str]:
+    """The texts in the legend of a figure."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_confusion_matrix_has_counts_in_cells_and_classes_in_order() -> None:
     axes = figures.confusion_matrix(cells(MATRIX, NAMES, "count"), "Pets: confusion matrix").axes[0]
-    assert ticks(axes) == (NAMES, NAMES)
+    assert tick_labels(axes) == (NAMES, NAMES)
     assert axes.get_ylim() == (3, 0)  # the first class on top
-    assert {place: text.get_text() for place, text in numbers(axes).items()} == {
+    assert {place: text.get_text() for place, text in cell_texts(axes).items()} == {
         (0, 0): "12,000", (0, 2): "120", (1, 0): "2,400", (1, 1): "7,000", (1, 2): "600", (2, 1): "1", (2, 2): "0",
     }  # fmt: skip
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
@@ -95,13 +100,13 @@ def test_the_title_of_a_confusion_matrix_ends_with_the_accuracy() -> None:
     assert nothing.get_title() == "Pets, accuracy 0.00 %"
 
 
-def test_errors_can_be_told_from_no_errors_and_from_each_other() -> None:
+def test_cells_with_different_shares_of_errors_have_different_colours() -> None:
     rows = [[799, 1, 0, 0], [0, 792, 8, 0], [0, 0, 720, 80], [160, 0, 0, 640]]  # errors: 0.125 %, 1 %, 10 %, 20 %
     axes = figures.confusion_matrix(cells(rows, [*NAMES, "dog"], "count"), "Errors").axes[0]
-    drawn = colours(axes)
-    assert (0, 2) not in drawn and (0, 2) not in numbers(axes)
+    drawn = cell_colours(axes)
+    assert (0, 2) not in drawn and (0, 2) not in cell_texts(axes)
     few, one, ten, twenty = (drawn[place] for place in ((0, 1), (1, 2), (2, 3), (3, 0)))
-    assert np.subtract(1, few).max() > 0.2  # from white
+    assert np.subtract(1, few).max() > 0.2  # it differs from white
     for first, second in combinations([few, one, ten, twenty], 2):
         assert np.abs(np.subtract(first, second)).max() > 0.08
     assert all(red > blue for red, _, blue in (few, one, ten, twenty))  # orange
@@ -109,13 +114,13 @@ def test_errors_can_be_told_from_no_errors_and_from_each_other() -> None:
 
 
 @pytest.mark.parametrize("top", [1, 5, 100, 1000])
-def test_numbers_in_cells_have_contrast(top: int) -> None:
+def test_numbers_in_cells_have_enough_contrast(top: int) -> None:
     rows = np.linspace(0, top, 16).astype(int).reshape(4, 4)
     counts = cells(rows.tolist(), [*NAMES, "dog"], "count")
     changes = counts.assign(change=counts["count"] - top // 2)
     for figure in (figures.confusion_matrix(counts, "Test set"), confusion_difference(changes, "Changes")):
-        drawn = colours(figure.axes[0])
-        for place, text in numbers(figure.axes[0]).items():
+        drawn = cell_colours(figure.axes[0])
+        for place, text in cell_texts(figure.axes[0]).items():
             dark, light = sorted([relative_luminance(drawn[place]), relative_luminance(text.get_color())])
             assert (light + 0.05) / (dark + 0.05) > 3.5
 
@@ -127,7 +132,7 @@ def test_confusion_matrix_has_room_for_many_classes_with_long_names(classes: int
     figure = figures.confusion_matrix(cells(values.tolist(), names, "count"), "Many")
     figure.draw_without_rendering()
     axes = figure.axes[0]
-    assert ticks(axes) == (names, names)
+    assert tick_labels(axes) == (names, names)
     side = axes.bbox.width / classes
     assert max(text.get_window_extent().width for text in axes.texts) < side
     labels = [each.get_window_extent() for each in axes.get_yticklabels()]
@@ -138,14 +143,14 @@ def test_confusion_matrix_has_room_for_many_classes_with_long_names(classes: int
 def test_the_number_and_the_colour_of_a_change_have_the_same_sign() -> None:
     changes = cells([[5, -5, 0], [5, 0, -80], [1, -1, 80]], NAMES, "change")
     axes = confusion_difference(changes, "Changes").axes[0]
-    drawn = colours(axes)
-    assert {place: text.get_text() for place, text in numbers(axes).items()} == {
+    drawn = cell_colours(axes)
+    assert {place: text.get_text() for place, text in cell_texts(axes).items()} == {
         (0, 0): "+5", (0, 1): "-5", (1, 0): "+5", (1, 2): "-80", (2, 0): "+1", (2, 1): "-1", (2, 2): "+80",
     }  # fmt: skip
-    for place, text in numbers(axes).items():
+    for place, text in cell_texts(axes).items():
         red, _, blue = drawn[place]
         assert (blue > red) == text.get_text().startswith("+")
-    assert drawn[0, 0] == drawn[1, 0]  # on the diagonal as elsewhere
+    assert drawn[0, 0] == drawn[1, 0]  # the colour does not depend on the place
     outlined = [
         axes.transData.inverted().transform(patch.get_extents().get_points().mean(axis=0)) for patch in axes.patches
     ]
@@ -158,7 +163,7 @@ def test_a_confusion_matrix_without_changes_is_drawn() -> None:
     assert not axes.texts
 
 
-def test_classes_may_be_called_like_numbers_or_nothing_or_formulas(tmp_path: Path) -> None:
+def test_class_names_may_look_like_numbers_missing_values_or_formulas(tmp_path: Path) -> None:
     names = ["7", "NA", "$x_$"]
     tables.write(tmp_path / "counts.csv", scores.confusion_counts(LABELS, PROBABILITIES, names), tables.CONFUSION)
     table = scores.per_class(LABELS, PROBABILITIES, names)
@@ -168,7 +173,7 @@ def test_classes_may_be_called_like_numbers_or_nothing_or_formulas(tmp_path: Pat
     bars = figures.per_class_scores(tables.read_per_class(tmp_path / "scores.csv", names), "Cost in $, or $")
     for figure in (matrix, bars):
         axes = figure.axes[0]
-        assert ticks(axes)[0] == names
+        assert tick_labels(axes)[0] == names
         assert not any(text.get_parse_math() for text in (axes.title, *axes.get_xticklabels(), *axes.texts))
         figures.write(tmp_path / "picture.png", figure)  # $x_$ is not a valid formula
 
@@ -177,12 +182,12 @@ def test_learning_curves_mark_the_saved_model_at_the_last_epoch() -> None:
     figure = figures.learning_curves(history(3, 1, 2), "Curves")
     loss, accuracy = figure.axes
     for axes, value in ((loss, 2), (accuracy, 0.375)):
-        np.testing.assert_allclose(np.asarray(labelled(axes, "model saved: epoch 3").get_xydata()), [[3, value]])
-        lowest = np.asarray(labelled(axes, "lowest validation loss: epoch 2").get_xdata())
+        np.testing.assert_allclose(np.asarray(find_line(axes, "model saved: epoch 3").get_xydata()), [[3, value]])
+        lowest = np.asarray(find_line(axes, "lowest validation loss: epoch 2").get_xdata())
         np.testing.assert_array_equal(lowest, [2, 2])
     assert loss.get_title() == "validation loss of the saved model: 2.0000"
     assert accuracy.get_title() == "validation accuracy of the saved model: 37.50 %"
-    assert legend(figure)[:2] == ["training (average during the epoch)", "validation"]
+    assert legend_texts(figure)[:2] == ["training (average during the epoch)", "validation"]
 
 
 @pytest.mark.parametrize("epochs", [1, 60])
@@ -195,7 +200,7 @@ def test_learning_curves_of_any_length_have_whole_epochs_as_ticks(epochs: int) -
         assert shown and all(tick == round(tick) for tick in shown)
 
 
-def test_compared_curves_are_those_of_the_validation_alone() -> None:
+def test_compared_curves_show_the_validation_scores_only() -> None:
     runs = {"main": history(3, 2, 1), "smoothed": history(2, 1)}
     figure = compared_curves(runs, "Curves")
     for axes, score in zip(figure.axes, ("loss", "accuracy"), strict=True):
@@ -204,12 +209,12 @@ def test_compared_curves_are_those_of_the_validation_alone() -> None:
             np.testing.assert_allclose(np.asarray(line.get_ydata()), runs[run][f"val_{score}"])
         assert [np.asarray(mark.get_xdata()).tolist() for mark in saved] == [[3], [2]]
         assert axes.get_ylabel().startswith(f"validation {score}")
-    assert legend(figure) == ["main", "smoothed", "model saved: last epoch"]
+    assert legend_texts(figure) == ["main", "smoothed", "model saved: last epoch"]
 
 
-def test_per_class_scores_have_a_bar_a_class_and_score() -> None:
+def test_per_class_scores_have_one_bar_per_class_and_score() -> None:
     axes = figures.per_class_scores(scores.per_class(LABELS, PROBABILITIES, NAMES), "Scores").axes[0]
-    assert ticks(axes)[0] == NAMES
+    assert tick_labels(axes)[0] == NAMES
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
     assert heights == [pytest.approx([1, 0.5, 1]), pytest.approx([0.5, 1, 1])]
 
@@ -225,7 +230,7 @@ def test_the_gallery_shows_every_image_under_its_caption(count: int) -> None:
     ]
 
 
-def test_captions_tell_the_true_from_the_predicted_class_and_do_not_overlap() -> None:
+def test_captions_name_the_true_and_the_predicted_class_and_do_not_overlap() -> None:
     mistakes = pd.DataFrame({"actual": ["bee"] * 6, "predicted": ["ant"] * 6, "confidence": 0.9987})
     assert figures.captions(mistakes)[0] == "true: bee\npredicted: ant\nprobability 99.9 %"
     long = mistakes.assign(actual="a class with a long name and another one", predicted="a second one as long as that")
@@ -249,10 +254,11 @@ def test_changed_mistakes_are_those_that_the_other_run_does_not_make() -> None:
 
 
 def experiments(*rows: tuple[str, float, float, float, int]) -> pd.DataFrame:
+    """The columns of the table of experiments that its figure uses."""
     return pd.DataFrame(rows, columns=["name", "accuracy", "accuracy_sd", "compute", "seeds"])
 
 
-def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() -> None:
+def test_accuracy_by_compute_has_one_point_per_experiment_and_one_line_per_reference() -> None:
     table = experiments(("small", 0.9, 0.002, 12, 3), ("large", 0.94, 0.001, 120, 3))
     figure = accuracy_by_compute(table, {"students": 0.9073, "WRN": 0.967}, "Compute")
     axes = figure.axes[0]
@@ -262,14 +268,16 @@ def test_accuracy_by_compute_has_a_point_an_experiment_and_a_line_a_reference() 
     assert lines == [pytest.approx([90.73, 90.73]), pytest.approx([96.7, 96.7])]
     assert {text.get_text() for text in axes.texts} == {"small", "large", "90.73 %  students", "96.7 %  WRN"}
     assert axes.get_xscale() == "log"
-    assert "experiment, mean ± 1 sd, 3 seeds" in legend(figure)
-    assert "mean ± 1 sd, 3 to 5 seeds" in " ".join(legend(accuracy_by_compute(table.assign(seeds=[5, 3]), {}, "")))
+    assert "experiment, mean ± 1 sd, 3 seeds" in legend_texts(figure)
+    assert "mean ± 1 sd, 3 to 5 seeds" in " ".join(
+        legend_texts(accuracy_by_compute(table.assign(seeds=[5, 3]), {}, ""))
+    )
 
 
 @pytest.mark.parametrize(
     "references", [{}, {"students": 0.9073, "others": 0.908, "a third group": 0.9083, "two convolutions": 0.916}]
 )
-def test_names_cover_no_other_name_no_point_and_no_line_of_a_reference(references: dict[str, float]) -> None:
+def test_names_do_not_overlap_other_names_points_or_lines_of_references(references: dict[str, float]) -> None:
     table = experiments(
         ("cnn", 0.908, 0.002, 12, 3), ("mirrored-cnn", 0.9085, 0.001, 12, 3), ("wider-cnn", 0.9165, 0.0001, 13, 3),
         ("twin", 0.9084, 0.001, 14, 3),
@@ -291,7 +299,7 @@ def test_names_cover_no_other_name_no_point_and_no_line_of_a_reference(reference
     assert all(figure.bbox.x1 >= box.x1 for box in boxes.values())
 
 
-def test_the_users_matplotlibrc_changes_no_picture(tmp_path: Path) -> None:
+def test_the_matplotlibrc_of_the_user_does_not_change_figures(tmp_path: Path) -> None:
     settings = (
         "font.size: 30\naxes.facecolor: red\nsavefig.dpi: 50\nlines.linewidth: 9\naxes.formatter.use_mathtext: True"
     )

@@ -1,4 +1,4 @@
-"""The network is the groups' CNN, takes raw pixels, and is trained as params.yaml says."""
+"""The networks have the intended layers, take raw pixels, and are trained with the settings of params.yaml."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from tests import idx
 from tests.conftest import ROOT
 
 PARAMS = load_params(ROOT / "params.yaml")
-BLANK = np.zeros((1, 28, 28), np.uint8)  # images of that size
+BLANK = np.zeros((1, 28, 28), np.uint8)  # models.build takes the image size from it
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def cnn() -> keras.Model:
     return models.build(PARAMS.model, BLANK, 10)
 
 
-def test_the_cnn_is_the_groups(cnn: keras.Model) -> None:
+def test_the_cnn_is_that_of_the_original_scripts(cnn: keras.Model) -> None:
     assert cnn.count_params() == 34_826
     kinds = [type(layer) for layer in cnn.layers]
     assert kinds == [
@@ -50,7 +50,7 @@ def test_standardized_images_have_mean_0_and_standard_deviation_1(cnn: keras.Mod
     np.testing.assert_allclose((scaled.mean(), scaled.std()), (0, 1), atol=1e-5)
 
 
-def test_the_residual_network_is_within_300_000_parameters_and_adds_what_went_in() -> None:
+def test_the_residual_network_has_at_most_300_000_parameters_and_two_skip_connections() -> None:
     resnet = models.build(PARAMS.model.model_copy(update={"architecture": "resnet"}), BLANK, 10)
     assert resnet.count_params() <= 300_000
     sums = [layer for layer in resnet.layers if isinstance(layer, layers.Add)]
@@ -58,14 +58,14 @@ def test_the_residual_network_is_within_300_000_parameters_and_adds_what_went_in
     assert resnet.output_shape == (None, 10)
 
 
-def test_multiplications_are_counted_as_by_hand(cnn: keras.Model) -> None:
+def test_macs_are_those_counted_by_hand(cnn: keras.Model) -> None:
     assert models.multiply_adds(cnn) == 26 * 26 * 9 * 32 + 11 * 11 * 9 * 32 * 64 + 1600 * 10
 
 
 def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> None:
     model_file.write_model(tmp_path / "model.keras", cnn)
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    pixels = idx.images_of(np.arange(10, dtype=np.uint8), np.random.default_rng(0))
+    pixels = idx.make_images(np.arange(10, dtype=np.uint8), np.random.default_rng(0))
     assert pixels.dtype == np.uint8
     x = pixels.astype("float32")[..., None] / 255  # by hand, layer by layer, without the model's own scaling
     for layer in cnn.layers[2:]:
@@ -73,19 +73,19 @@ def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> N
     np.testing.assert_allclose(loaded.predict(pixels, verbose=0), x, rtol=1e-4, atol=1e-6)
 
 
-def test_every_known_architecture_is_a_function() -> None:
+def test_every_architecture_of_the_params_can_be_built() -> None:
     names = get_args(params.Model.model_fields["architecture"].annotation)
     assert len(names) > 1
     for name in names:
         assert models.build(PARAMS.model.model_copy(update={"architecture": name}), BLANK, 3).name == name
 
 
-def test_images_too_small_for_the_network_are_told() -> None:
+def test_images_too_small_for_the_network_are_refused() -> None:
     with pytest.raises(UserError, match="cnn does not take 4×4 images"):
         models.build(PARAMS.model, np.zeros((1, 4, 4), np.uint8), 10)
 
 
-def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Path) -> None:
+def test_a_model_is_always_saved_as_the_same_bytes_and_with_its_optimizer(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2, activation="softmax")])
     model.compile("adam", loss="categorical_crossentropy")
     model.fit(np.ones((4, 3)), np.eye(2)[[0, 1, 0, 1]], verbose=0)
@@ -97,14 +97,14 @@ def test_a_model_is_saved_in_the_same_bytes_and_with_its_optimizer(tmp_path: Pat
         np.testing.assert_array_equal(saved, kept)
 
 
-def test_a_missing_model_is_told(tmp_path: Path) -> None:
+def test_a_missing_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.keras is not a whole Keras model"):
         model_file.read_model(tmp_path / "model.keras", (28, 28), 10)
 
 
 def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
-    """Neither that of a Lambda layer, nor a function or class of a module that the file names."""
-    trap = tmp_path / "trap"
+    """A file with a Lambda layer, or with a function of another module as a layer, is refused, and no code is run."""
+    file = tmp_path / "created"
     images = keras.Input((28, 28, 1))
     model = keras.Model(
         images, keras.layers.Lambda(lambda x: x)(keras.layers.Dense(10)(keras.layers.Flatten()(images)))
@@ -114,7 +114,7 @@ def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
         config = json.loads(archive.read("config.json"))
     (layer,) = [layer for layer in config["config"]["layers"] if layer["class_name"] == "Lambda"]
     for module, name in (("os", "system"), ("subprocess", "run"), ("builtins", "exec")):
-        layer |= {"module": module, "class_name": name, "registered_name": name, "config": {"command": f"touch {trap}"}}
+        layer |= {"module": module, "class_name": name, "registered_name": name, "config": {"command": f"touch {file}"}}
         with (
             zipfile.ZipFile(tmp_path / "lambda.keras") as source,
             zipfile.ZipFile(tmp_path / f"{name}.keras", "w") as target,
@@ -124,7 +124,7 @@ def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
     for name in ("lambda", "system", "run", "exec"):
         with pytest.raises(UserError, match=rf"{name}\.keras is not a whole Keras model"):
             model_file.read_model(tmp_path / f"{name}.keras", (28, 28), 10)
-    assert not trap.exists()
+    assert not file.exists()
 
 
 def test_a_model_for_other_images_or_classes_is_refused(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def settings(**values: object) -> params.Train:
     return PARAMS.train.model_copy(update=values)
 
 
-def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
+def test_every_epoch_has_every_image_once_in_a_different_order() -> None:
     images = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
     split = Split(images, np.arange(50, dtype=np.uint8) % 3)
 
@@ -165,31 +165,34 @@ def test_every_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
     assert orders(seed=2)[0] != first
 
 
-def test_an_epoch_has_as_many_updates_as_batches_whatever_is_handed_over_at_a_time() -> None:
+def test_the_number_of_steps_per_execution_does_not_change_a_training() -> None:
     split = Split(np.zeros((50, 28, 28), np.uint8), np.arange(50, dtype=np.uint8) % 10)
     weights = []
     for steps in (1, 3, 64):
         keras.utils.set_random_seed(1)
         model = models.build(PARAMS.model, BLANK, 10)
+        last = keras.callbacks.Callback()  # has the trained model
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "STEPS_PER_EXECUTION", steps)
-            curves = training.fit(model, split, split, settings(batch_size=16, epochs=3), PARAMS.augment)
-        assert int(model.optimizer.iterations) == 3 * 4
+            curves = training.fit(
+                model, split, split, settings(batch_size=16, epochs=3), PARAMS.augment, callbacks=[last]
+            )
+        assert int(last.model.optimizer.iterations) == 3 * 4
         assert list(curves["epoch"]) == [1, 2, 3]
         weights.append(np.concatenate([weight.ravel() for weight in model.get_weights()]))
     np.testing.assert_array_equal(weights[0], weights[1])
     np.testing.assert_array_equal(weights[0], weights[2])
 
 
-def test_fit_gives_each_epoch_its_own_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_passes_the_number_of_the_epoch_to_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tf.Variable] = []
     batches = training.shuffled_batches
 
-    def spy(*arguments: Any) -> tf.data.Dataset:
+    def record_epoch(*arguments: Any) -> tf.data.Dataset:
         given.append(arguments[-1])
         return batches(*arguments)
 
-    monkeypatch.setattr(training, "shuffled_batches", spy)
+    monkeypatch.setattr(training, "shuffled_batches", record_epoch)
     split = Split(np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10)
     seen: list[int] = []
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(int(given[0])))
@@ -217,14 +220,14 @@ def test_learning_rate_schedules(values: dict[str, object], expected: list[float
     assert actual == pytest.approx(expected, abs=1e-6)
 
 
-def test_weight_decay_and_optimizer_are_as_named() -> None:
+def test_optimizer_and_weight_decay_are_those_of_the_params() -> None:
     adam, sgd = (training.optimizer(settings(optimizer=name, weight_decay=0.01), 1) for name in ("adam", "sgd"))
     assert (type(adam), adam.weight_decay) == (keras.optimizers.Adam, 0.01)
     assert (type(sgd), sgd.momentum, sgd.nesterov) == (keras.optimizers.SGD, 0.9, True)
     assert training.optimizer(settings(), 1).weight_decay is None
 
 
-def test_batches_are_augmented_anew_in_every_epoch_and_the_same_in_every_run() -> None:
+def test_augmentation_differs_between_epochs_and_is_the_same_in_every_run() -> None:
     split = Split(np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8), np.zeros(40, np.uint8))
     epoch = tf.Variable(0, dtype=tf.int64)
     augment = params.Augment(flip=True, shift=1, erase=4)
@@ -251,7 +254,7 @@ def test_labels_are_smoothed_for_training_and_not_for_validation() -> None:
         np.testing.assert_allclose(labels, expected)
 
 
-def test_training_that_diverges_is_told() -> None:
+def test_a_training_that_diverges_is_an_error() -> None:
     split = Split(np.full((64, 28, 28), 255, np.uint8), np.arange(64, dtype=np.uint8) % 10)
     model = models.build(PARAMS.model, BLANK, 10)
     with pytest.raises(UserError, match=r"lower train\.learning_rate"):

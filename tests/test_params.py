@@ -1,4 +1,4 @@
-"""params.yaml is read whole, and every mistake in it is named."""
+"""params.yaml is validated completely, and every error in it is reported with its key."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def params_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_committed_params_are_the_groups_recipe() -> None:
+def test_the_committed_params_are_those_of_the_original_scripts() -> None:
     params = load_params(ROOT / "params.yaml")
     assert params.train.epochs == 25
     assert params.train.batch_size == 128
@@ -48,7 +48,9 @@ def test_the_committed_params_are_the_groups_recipe() -> None:
         ("trian", {}, "unknown key, did you mean train?"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(params_file: Path, key: str, value: object, message: str) -> None:
+def test_an_invalid_value_is_reported_with_its_key_and_what_is_allowed(
+    params_file: Path, key: str, value: object, message: str
+) -> None:
     yaml = YAML()
     content = yaml.load(params_file)
     *sections, last = key.split(".")
@@ -64,19 +66,19 @@ def test_a_wrong_value_is_named_with_what_is_allowed(params_file: Path, key: str
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_item_of_a_list_is_named_by_its_place(params_file: Path) -> None:
+def test_an_invalid_item_of_a_list_is_reported_with_its_index(params_file: Path) -> None:
     params_file.write_text(params_file.read_text().replace("- Trouser", "- 1"))
     with pytest.raises(UserError, match=r"dataset\.classes\.1: should be a valid string, not 1"):
         load_params(params_file)
 
 
-def test_a_missing_key_is_named(params_file: Path) -> None:
+def test_a_missing_key_is_reported(params_file: Path) -> None:
     params_file.write_text(params_file.read_text().replace("  epochs: 25", "  # epochs: 25"))
     with pytest.raises(UserError, match=r"train\.epochs: missing"):
         load_params(params_file)
 
 
-def test_all_wrong_values_are_named_at_once(params_file: Path) -> None:
+def test_all_invalid_values_are_reported_together(params_file: Path) -> None:
     text = params_file.read_text().replace("epochs: 25", "epochs: 0").replace("dropout: 0.5", "dropout: 5")
     params_file.write_text(text)
     with pytest.raises(UserError, match=r"model\.dropout: .*; train\.epochs: "):
@@ -91,20 +93,20 @@ def test_all_wrong_values_are_named_at_once(params_file: Path) -> None:
         ("train:", "- train:", r"line \d+, column \d+: "),
     ],
 )
-def test_broken_yaml_is_placed(params_file: Path, old: str, new: str, message: str) -> None:
+def test_invalid_yaml_is_reported_with_line_and_column(params_file: Path, old: str, new: str, message: str) -> None:
     params_file.write_text(params_file.read_text().replace(old, new))
     with pytest.raises(UserError, match=message):
         load_params(params_file)
 
 
 @pytest.mark.parametrize("content", [b"", b"just text", b"[1, 2]", b"\xff\xfe\x00", b"a: \x07"])
-def test_a_file_that_holds_no_params_is_refused(params_file: Path, content: bytes) -> None:
+def test_a_file_without_params_is_refused(params_file: Path, content: bytes) -> None:
     params_file.write_bytes(content)
     with pytest.raises(UserError, match=r"params\.yaml"):
         load_params(params_file)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is missing"):
         load_params(tmp_path / "params.yaml")
 

@@ -1,4 +1,4 @@
-"""A batch in pieces has the outputs and gradients of the whole batch, and a trained network is saved as plain Keras."""
+"""A batch in pieces has the outputs and gradients of the whole batch; a saved network has Keras layers only."""
 
 import subprocess
 import sys
@@ -19,15 +19,15 @@ PARAMS = load_params(ROOT / "params.yaml")
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 28, 28), np.uint8)
 
 
-def network(architecture: str) -> keras.Model:
+def build_network(architecture: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     settings = PARAMS.model.model_copy(update={"architecture": architecture, "dropout": 0.0})
     return models.build(settings, IMAGES, 10)
 
 
-def trained_resnet() -> keras.Model:
-    """A residual network whose batch normalization has statistics and weights of its own."""
-    model = network("resnet")
+def train_resnet() -> keras.Model:
+    """Train a residual network, so that its batch normalization does not have its initial statistics and weights."""
+    model = build_network("resnet")
     model.compile("sgd", loss="categorical_crossentropy")
     model.fit(IMAGES, np.eye(10)[np.arange(30) % 10], batch_size=10, epochs=2, verbose=0)
     return model
@@ -44,7 +44,7 @@ def trained_resnet() -> keras.Model:
         (100, 50, 64, 1),
     ],
 )
-def test_no_piece_is_larger_than_its_size_or_empty(
+def test_no_piece_is_empty_or_larger_than_piece_size(
     images: int, batch_size: int, piece_size: int, expected: int
 ) -> None:
     assert number_of_pieces(images, batch_size, piece_size) == expected
@@ -52,7 +52,7 @@ def test_no_piece_is_larger_than_its_size_or_empty(
 
 @pytest.mark.parametrize("count", [1, 4, 30])
 def test_pieces_have_the_outputs_and_gradients_of_the_whole_batch(count: int) -> None:
-    whole = network("cnn")
+    whole = build_network("cnn")
     pieces = Pieces(whole, count)
     results = []
     for model in (whole, pieces):
@@ -66,19 +66,19 @@ def test_pieces_have_the_outputs_and_gradients_of_the_whole_batch(count: int) ->
         np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
-def test_batch_normalization_computes_what_keras_does() -> None:
+def test_batch_normalization_gives_the_outputs_of_keras() -> None:
     x = np.random.default_rng(1).normal(3, 2, (8, 5, 5, 4)).astype(np.float32)
     ours, theirs = normalization.BatchNormalization(momentum=0.9), layers.BatchNormalization(momentum=0.9)
     for _ in range(2):
         np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), atol=1e-4)
     np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
-    # The moving variance is that of a sample, with n - 1; Keras's is divided by n
+    # The moving variance of this layer is divided by n - 1, that of Keras by n
     np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=2 / 200)
     np.testing.assert_allclose(ours(x, training=False), theirs(x, training=False), rtol=2 / 200, atol=0.02)
 
 
-def test_a_folded_network_has_plain_layers_and_the_same_outputs() -> None:
-    model = trained_resnet()
+def test_a_folded_network_has_keras_layers_only_and_the_same_outputs() -> None:
+    model = train_resnet()
     folded = normalization.fold(model)
     assert {type(layer).__module__.split(".")[0] for layer in folded.layers} == {"keras"}
     assert not [layer for layer in folded.layers if isinstance(layer, layers.BatchNormalization)]
@@ -86,7 +86,7 @@ def test_a_folded_network_has_plain_layers_and_the_same_outputs() -> None:
 
 
 def test_keras_alone_loads_the_saved_model(tmp_path: Path) -> None:
-    folded = normalization.fold(trained_resnet())
+    folded = normalization.fold(train_resnet())
     model_file.write_model(tmp_path / "model.keras", folded)
     np.save(tmp_path / "images.npy", IMAGES)
     program = (
@@ -94,5 +94,6 @@ def test_keras_alone_loads_the_saved_model(tmp_path: Path) -> None:
         "model = keras.saving.load_model('model.keras')\n"
         "numpy.save('found.npy', model.predict(numpy.load('images.npy'), verbose=0))\n"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)  # none of the project's modules is there
+    # The project's modules cannot be imported in this folder
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), folded.predict(IMAGES, verbose=0), atol=1e-6)

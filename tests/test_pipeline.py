@@ -1,4 +1,4 @@
-"""The pipeline through the real dvc and git, in a temporary project with a tiny dataset."""
+"""The pipeline, run with the real dvc and git in a temporary project with a tiny dataset."""
 
 import json
 import re
@@ -14,43 +14,43 @@ from tests.conftest import Project
 
 STAGES = ["fetch", "prepare", "train", "evaluate", "plot"]
 
-# For sitecustomize.py, which every Python reads first: notes the commands run by -m that open a file of the test split
-NOTE_READERS = """
+# The content of sitecustomize.py, which Python imports at its start: records modules that open a file of the test split
+RECORD_READERS = """
 import os, sys
 
-def note(event, arguments):
+def record(event, arguments):
     if event == "open" and not isinstance(arguments[0], int):
         path = os.fsdecode(arguments[0])
         if "prepared/test" in path or "t10k" in path:
-            with open(os.environ["READERS"], "a") as notes:
-                print(".".join(sys.orig_argv[2:4]) if sys.orig_argv[2] == "stages" else sys.orig_argv[2], file=notes)
+            with open(os.environ["READERS"], "a") as records:
+                print(".".join(sys.orig_argv[2:4]) if sys.orig_argv[2] == "stages" else sys.orig_argv[2], file=records)
 
 if sys.orig_argv[1:2] == ["-m"]:
-    sys.addaudithook(note)
+    sys.addaudithook(record)
 """
 
 
-def ran(output: str) -> list[str]:
-    """The stages that a `dvc repro` ran."""
+def find_stages(output: str) -> list[str]:
+    """The stages that a `dvc repro` has run, according to its output."""
     return re.findall(r"^Running stage '(\w+)'", output, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], set[str]]]:
-    """The modules that have opened files of the test split so far."""
+    """A function that returns the modules that have opened files of the test split so far."""
     folder = tmp_path_factory.mktemp("readers")
-    (folder / "sitecustomize.py").write_text(NOTE_READERS)
+    (folder / "sitecustomize.py").write_text(RECORD_READERS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
-        patch.setenv("READERS", str(folder / "notes"))
-        yield lambda: set((folder / "notes").read_text().split())
+        patch.setenv("READERS", str(folder / "records"))
+        yield lambda: set((folder / "records").read_text().split())
 
 
 @pytest.fixture(scope="module")
 def project(new_project: Callable[[], Project], readers: object) -> Project:
-    """Reproduced, and the results committed on main."""
+    """A project with results, which are committed on main."""
     project = new_project()
-    assert ran(project.dvc("repro")) == STAGES
+    assert find_stages(project.dvc("repro")) == STAGES
     project.git("add", ".")
     project.git("commit", "-qm", "results")
     return project
@@ -58,19 +58,19 @@ def project(new_project: Callable[[], Project], readers: object) -> Project:
 
 @pytest.fixture
 def on_branch(project: Project) -> Iterator[Project]:
-    """The project on a fresh branch from main, left again afterwards."""
+    """The project on a new branch from main; main is checked out again after the test."""
     project.git("checkout", "-qB", "experiment", "main")
     yield project
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
 
 
-def test_the_results_are_whole(project: Project) -> None:
+def test_the_results_are_complete_and_consistent(project: Project) -> None:
     metrics = json.loads((project.folder / "metrics/evaluate.json").read_text())
     assert list(metrics) == ["train", "validation", "test"]
     assert set(metrics["test"]) == {"loss", "accuracy", "precision", "recall", "f1"}
-    cost = json.loads((project.folder / "metrics/train.json").read_text())
-    assert (cost["parameters"], cost["epochs"], cost["images_seen"]) == (34_826, 2, 2 * 540)
+    summary = json.loads((project.folder / "metrics/train.json").read_text())
+    assert (summary["parameters"], summary["epochs"], summary["images_seen"]) == (34_826, 2, 2 * 540)
 
     history = pd.read_csv(project.folder / "plots/history.csv")
     assert list(history.columns) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
@@ -80,9 +80,9 @@ def test_the_results_are_whole(project: Project) -> None:
     assert (predictions["actual"] == predictions["predicted"]).mean() == pytest.approx(metrics["test"]["accuracy"])
     counts = pd.read_csv(project.folder / "plots/confusion_test.csv")
     assert counts["count"].sum() == len(predictions) == 200
-    right = counts[counts["actual"] == counts["predicted"]]["count"].sum()
-    assert right / 200 == pytest.approx(metrics["test"]["accuracy"])
-    assert np.load(project.folder / "plots/mistakes.npy").shape == (200 - right, 28, 28)
+    correct = counts[counts["actual"] == counts["predicted"]]["count"].sum()
+    assert correct / 200 == pytest.approx(metrics["test"]["accuracy"])
+    assert np.load(project.folder / "plots/mistakes.npy").shape == (200 - correct, 28, 28)
     recall = pd.read_csv(project.folder / "metrics/per_class.csv").groupby("split")["recall"].mean()
     for split in ("train", "validation", "test"):
         assert recall[split] == pytest.approx(metrics[split]["recall"], abs=1e-5)
@@ -90,7 +90,7 @@ def test_the_results_are_whole(project: Project) -> None:
     assert pictures == {"learning_curves", "confusion_test", "confusion_train", "per_class", "mistakes"}
 
 
-def test_git_holds_metrics_and_plots_and_not_data_and_model(project: Project) -> None:
+def test_metrics_and_plots_are_in_git_and_data_and_model_are_not(project: Project) -> None:
     assert project.git("status", "--porcelain") == ""
     tracked = project.git("ls-files").splitlines()
     assert "metrics/predictions.csv" in tracked
@@ -98,39 +98,38 @@ def test_git_holds_metrics_and_plots_and_not_data_and_model(project: Project) ->
     assert not [path for path in tracked if path.startswith(("data/", "models/")) and not path.endswith(".gitignore")]
 
 
-def test_a_second_repro_does_nothing(project: Project) -> None:
+def test_a_second_repro_runs_no_stage(project: Project) -> None:
     output = project.dvc("repro")
-    assert ran(output) == []
+    assert find_stages(output) == []
     assert output.count("didn't change, skipping") == len(STAGES)
     assert project.git("status", "--porcelain") == ""
 
 
-def test_evaluate_alone_reads_the_test_split(project: Project, readers: Callable[[], set[str]]) -> None:
-    assert readers() == {"dvc", "stages.fetch", "stages.prepare", "stages.evaluate"}  # the others make it, or hash it
+def test_only_evaluate_reads_the_prepared_test_split(project: Project, readers: Callable[[], set[str]]) -> None:
+    # fetch and prepare write the test split, and dvc hashes it
+    assert readers() == {"dvc", "stages.fetch", "stages.prepare", "stages.evaluate"}
 
 
 @pytest.mark.slow
-def test_what_measures_speed_does_not_read_the_test_split_either(
-    project: Project, readers: Callable[[], set[str]]
-) -> None:
+def test_the_benchmark_does_not_read_the_test_split(project: Project, readers: Callable[[], set[str]]) -> None:
     project.run(sys.executable, "-m", "benchmarks.pipeline", "data/prepared/train", "default")
     assert "benchmarks.pipeline" not in readers()
 
 
 @pytest.mark.slow
-def test_a_fresh_clone_with_an_empty_cache_makes_the_same_bits(
+def test_a_fresh_clone_with_an_empty_cache_gives_the_same_bits(
     project: Project, tmp_path: Path, tiny_dataset: tuple[Path, object]
 ) -> None:
     project.git("clone", "-q", str(project.folder), str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
-    assert ran(clone.dvc("repro", "--force")) == STAGES
+    assert find_stages(clone.dvc("repro", "--force")) == STAGES
     assert clone.git("status", "--porcelain") == ""
     assert not [name for name in clone.snapshot() if name.endswith(".tmp")]
 
 
 @pytest.mark.slow
-def test_an_experiment_reruns_only_what_its_param_changes_and_dvc_shows_the_difference(on_branch: Project) -> None:
-    assert ran(on_branch.dvc("exp", "run", "-n", "larger-rate", "-S", "train.learning_rate=0.01")) == [
+def test_an_experiment_runs_only_the_affected_stages_and_dvc_shows_the_difference(on_branch: Project) -> None:
+    assert find_stages(on_branch.dvc("exp", "run", "-n", "larger-rate", "-S", "train.learning_rate=0.01")) == [
         "train", "evaluate", "plot",
     ]  # fmt: skip
     assert "larger-rate" in on_branch.dvc("exp", "show", "--csv")
@@ -143,9 +142,9 @@ def test_an_experiment_reruns_only_what_its_param_changes_and_dvc_shows_the_diff
     assert "| metrics/evaluate.json | test.loss" in on_branch.dvc("metrics", "diff", "main", "--md")
 
 
-def test_a_wrong_param_fails_in_one_line_and_what_was_there_comes_back_with_the_old_value(on_branch: Project) -> None:
+def test_an_invalid_param_is_a_one_line_error_and_the_old_value_restores_the_results(on_branch: Project) -> None:
     before = on_branch.snapshot()
-    on_branch.change(plot__mistakes=0)
+    on_branch.set_params(plot__mistakes=0)
     failed = on_branch.run("dvc", "repro", check=False)
     assert failed.returncode != 0
     errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
@@ -153,5 +152,5 @@ def test_a_wrong_param_fails_in_one_line_and_what_was_there_comes_back_with_the_
     assert errors == [expected]
     assert "Traceback" not in failed.stderr
     on_branch.git("checkout", "params.yaml")
-    assert "train" not in ran(on_branch.dvc("repro"))
+    assert "train" not in find_stages(on_branch.dvc("repro"))
     assert on_branch.snapshot() == before

@@ -1,4 +1,4 @@
-"""The page of `dvc plots show` in a real browser without a network: every chart drawn."""
+"""The page that `dvc plots show` writes draws every chart in a real browser without network access."""
 
 import shutil
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from project import paths
 from tests.conftest import ROOT, Project
 from tools import plots_page
 
-CHARTS = 5  # loss, accuracy, two confusion matrices, scores by class
+CHARTS = 5  # loss, accuracy, two confusion matrices, scores per class
 PICTURES = 5
 
 
-def test_every_chart_is_drawn_without_a_network(new_project: Callable[[], Project], page: Page) -> None:
+def test_every_chart_is_drawn_without_network_access(new_project: Callable[[], Project], page: Page) -> None:
     project = new_project()
     for folder in ("metrics", "plots"):  # the committed results: plots need no cache
         shutil.copytree(ROOT / folder, project.folder / folder)

@@ -1,4 +1,4 @@
-"""Real experiments, kept in this repository's history: another seed, fewer epochs, and the example under docs/."""
+"""Reviews of real experiments in the history of this repository, and the example in docs/review."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def git(*arguments: str) -> str:
 
 
 def review(monkeypatch: pytest.MonkeyPatch, output: Path, *revisions: str) -> str:
-    """What the command writes about two revisions of this repository."""
+    """Run the command on revisions of this repository and return the report."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "argv", ["review", *revisions, "--output", str(output)])
     __main__.main()
@@ -26,7 +26,7 @@ def review(monkeypatch: pytest.MonkeyPatch, output: Path, *revisions: str) -> st
 
 
 @pytest.fixture(autouse=True)
-def with_history() -> None:
+def require_history() -> None:
     if git("rev-parse", "--is-shallow-repository") == "true":
         pytest.skip("needs the history: git fetch --unshallow")
 
@@ -49,7 +49,7 @@ def test_the_verdict_on_a_real_experiment(
     assert "stale" not in text
 
 
-def test_the_example_is_what_the_command_makes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_example_is_what_the_command_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     example = ROOT / "docs/review"
     heading = re.match(r"# Review: (\w+) → (\w+)\n", (example / "report.md").read_text(encoding="utf-8"))
     assert heading is not None

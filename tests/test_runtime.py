@@ -1,4 +1,4 @@
-"""The settings of params.yaml are in force, whatever the user's own environment says."""
+"""The settings of params.yaml apply, whatever the user's environment variables and keras.json contain."""
 
 import json
 import os
@@ -30,15 +30,15 @@ print(json.dumps({
 """
 
 
-def test_start_puts_every_setting_in_force_and_prints_nothing(tmp_path: Path) -> None:
-    other = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first", "epsilon": 1e-3}
-    (tmp_path / "keras.json").write_text(json.dumps(other))
-    hostile = {
+def test_start_applies_every_setting_and_prints_nothing(tmp_path: Path) -> None:
+    keras_config = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first", "epsilon": 1e-3}
+    (tmp_path / "keras.json").write_text(json.dumps(keras_config))
+    conflicting = {
         "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax", "TF_ENABLE_ONEDNN_OPTS": "0",
         "ONEDNN_MAX_CPU_ISA": "SSE41", "TF_NUM_INTRAOP_THREADS": "1",
     }  # fmt: skip
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=os.environ | hostile, capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=os.environ | conflicting, capture_output=True, text=True
     )
     assert (result.returncode, result.stderr) == (0, "")
     found = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""Scores against values worked out by hand."""
+"""Scores are compared with values calculated by hand."""
 
 import math
 
@@ -15,7 +15,7 @@ PROBABILITIES = np.array(
 )  # predicted: cat cat ant ant cat ant
 
 
-def test_summary() -> None:
+def test_the_summary_has_the_loss_the_accuracy_and_macro_averages() -> None:
     summary = scores.summary(LABELS, PROBABILITIES)
     assert summary["accuracy"] == pytest.approx(3 / 6)
     assert summary["precision"] == pytest.approx((2 / 3 + 1 / 3 + 0) / 3)
@@ -46,14 +46,14 @@ def test_confused_pairs_are_the_mistakes_with_their_share_of_the_class() -> None
     assert list(pairs["share"]) == pytest.approx([1 / 3, 1 / 2, 1])
 
 
-def test_predictions_name_the_classes_and_keep_the_loss_of_confident_mistakes() -> None:
+def test_predictions_have_class_names_and_the_exact_loss_of_confident_mistakes() -> None:
     probabilities = np.array([[0.123456, 0.876543, 1.23456e-7]], np.float32)
     table = scores.predictions(np.array([2]), probabilities, NAMES)
     assert list(table.columns) == ["actual", "predicted", "loss", *NAMES]
     assert list(table.iloc[0]) == ["bee", "ant", pytest.approx(-math.log(1.23456e-7)), 0.1235, 0.8765, 0]
 
 
-def test_mistakes_are_the_wrong_predictions_with_their_confidence_the_most_confident_first() -> None:
+def test_mistakes_are_the_wrong_predictions_in_descending_order_of_confidence() -> None:
     wrong = scores.mistakes(scores.predictions(LABELS, PROBABILITIES, NAMES), NAMES)
     found = list(wrong[["actual", "predicted", "confidence"]].itertuples(name=None))
     assert found == [(1, "ant", "cat", 0.9), (2, "bee", "ant", 0.9), (0, "cat", "ant", 0.8)]

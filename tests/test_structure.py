@@ -1,4 +1,4 @@
-"""dvc.yaml is complete: a stage declares the modules it imports, the params it reads, and its inputs and outputs."""
+"""dvc.yaml declares the modules, params, inputs and outputs of each stage; packages import in one direction only."""
 
 import ast
 import shlex
@@ -18,6 +18,7 @@ PACKAGES = ("stages", "classifier", "project", "review", "experiments", "benchma
 
 
 def paths(entries: list[Any]) -> list[str]:
+    """The paths of outputs, each of which dvc.yaml gives as a path or as a mapping from it to options."""
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
@@ -25,8 +26,8 @@ def outputs(stage: dict[str, Any]) -> list[Any]:
     return [*stage.get("outs", []), *stage.get("metrics", [])]
 
 
-def imported(file: Path) -> set[Path]:
-    """The project's modules that a file imports anywhere in it, functions included."""
+def find_imports(file: Path) -> set[Path]:
+    """The modules of the project that a file imports, at its top level or in functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -37,17 +38,17 @@ def imported(file: Path) -> set[Path]:
     return {module for module in modules if module.exists()}
 
 
-def needed(file: Path) -> set[str]:
-    """A file and all of the project's modules that it imports, directly or not."""
+def find_dependencies(file: Path) -> set[str]:
+    """A file and all modules of the project that it imports, directly or indirectly."""
     found, new = {file}, {file}
     while new:
-        new = set().union(*map(imported, new)) - found
+        new = set().union(*map(find_imports, new)) - found
         found |= new
     return {str(module.relative_to(ROOT)) for module in found}
 
 
-def params_read(file: Path) -> set[str]:
-    """The dotted params that a stage reads from `params`, as long as the code spells them out."""
+def find_params(file: Path) -> set[str]:
+    """The dotted names of the params that a stage reads as attributes of `params`."""
     tree = ast.parse(file.read_text())
     chains = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     chains = {chain.removeprefix("params.") for chain in chains if chain.startswith("params.")}
@@ -57,11 +58,11 @@ def params_read(file: Path) -> set[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Assign) and ast.unparse(node) == "params = load_params()"
     ]
-    assert len(calls) == len(named) == 1, "write params = load_params(), so that this test can follow it"
+    assert len(calls) == len(named) == 1, "write params = load_params(), so that this test finds the params"
     return {chain for chain in chains if not any(other.startswith(chain + ".") for other in chains)}
 
 
-def test_every_stage_has_a_script_of_its_name_and_every_script_a_stage() -> None:
+def test_every_stage_has_a_script_of_its_name_and_every_script_is_a_stage() -> None:
     assert {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} == set(STAGES)
     for name, stage in STAGES.items():
         assert stage["cmd"].startswith(f"python -m stages {name} ")
@@ -70,13 +71,13 @@ def test_every_stage_has_a_script_of_its_name_and_every_script_a_stage() -> None
 @pytest.mark.parametrize("name", STAGES)
 def test_the_modules_a_stage_imports_are_its_deps(name: str) -> None:
     declared = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert declared == needed(ROOT / "stages" / f"{name}.py")
+    assert declared == find_dependencies(ROOT / "stages" / f"{name}.py")
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_params_a_stage_reads_are_declared(name: str) -> None:
     declared = set(STAGES[name]["params"])
-    read = params_read(ROOT / "stages" / f"{name}.py")
+    read = find_params(ROOT / "stages" / f"{name}.py")
     for key in read:
         assert any(key == param or key.startswith(param + ".") for param in declared), f"{key} is read, not declared"
     for param in declared:
@@ -84,7 +85,7 @@ def test_the_params_a_stage_reads_are_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stages_command_names_its_deps_and_outs(name: str) -> None:
+def test_the_command_of_a_stage_names_its_deps_and_outs(name: str) -> None:
     stage = STAGES[name]
     data = [dep for dep in stage["deps"] if not dep.endswith(".py")] + paths(outputs(stage))
     named = [word for word in shlex.split(stage["cmd"])[4:] if not word.startswith("--")]
@@ -108,15 +109,15 @@ def test_metrics_and_plots_are_outs_kept_in_git_and_the_rest_is_in_the_cache() -
     assert shown <= kept
 
 
-def test_a_training_is_kept_in_the_run_cache() -> None:
+def test_the_outputs_of_training_are_in_the_run_cache() -> None:
     assert [out for out in STAGES["train"]["outs"] if isinstance(out, dict)] == []
 
 
 def test_only_evaluate_depends_on_the_test_split() -> None:
     readers = {name for name, stage in STAGES.items() if "data/prepared/test" in stage["deps"]}
     assert readers == {"evaluate"}
-    whole = {name for name, stage in STAGES.items() if "data/prepared" in stage["deps"]}
-    assert not whole
+    readers_of_all_splits = {name for name, stage in STAGES.items() if "data/prepared" in stage["deps"]}
+    assert not readers_of_all_splits
 
 
 def test_no_stage_imports_tensorflow_before_the_runtime_is_set() -> None:
@@ -125,7 +126,7 @@ def test_no_stage_imports_tensorflow_before_the_runtime_is_set() -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
-ALLOWED = {  # the packages that the modules of a package may import, directly or not
+ALLOWED = {  # the packages that the modules of a package may import, directly or indirectly
     "classifier": {"classifier"},
     "stages": {"stages", "classifier"},
     "project": {"project", "classifier"},
@@ -137,19 +138,23 @@ ALLOWED = {  # the packages that the modules of a package may import, directly o
 
 
 @pytest.mark.parametrize("package", ALLOWED)
-def test_imports_between_packages_go_one_way(package: str) -> None:
+def test_packages_import_only_the_allowed_packages(package: str) -> None:
     modules = [path for path in (ROOT / package).glob("*.py") if path != ROOT / "stages/__main__.py"]
     for module in modules:
-        found = {path.split("/")[0] for path in needed(module)}
+        found = {path.split("/")[0] for path in find_dependencies(module)}
         assert found <= ALLOWED[package], module
     assert modules
 
 
 def test_no_stage_imports_another_or_the_module_that_runs_it() -> None:
     for name in STAGES:
-        used = {path for path in needed(ROOT / f"stages/{name}.py") if path.startswith("stages/")}
+        used = {path for path in find_dependencies(ROOT / f"stages/{name}.py") if path.startswith("stages/")}
         assert used == {f"stages/{name}.py"}
-    assert {path.split("/")[0] for path in needed(ROOT / "stages/__main__.py")} == {"stages", "classifier", "project"}
+    assert {path.split("/")[0] for path in find_dependencies(ROOT / "stages/__main__.py")} == {
+        "stages",
+        "classifier",
+        "project",
+    }
 
 
 def test_no_module_is_named_like_one_of_the_standard_library() -> None:
@@ -157,7 +162,7 @@ def test_no_module_is_named_like_one_of_the_standard_library() -> None:
     assert not names & sys.stdlib_module_names
 
 
-def test_neither_reviews_experiments_nor_the_command_line_make_a_result_stale() -> None:
+def test_changes_of_reviews_experiments_and_the_command_line_make_no_result_stale() -> None:
     code = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.endswith(".py")}
     assert {path.split("/")[0] for path in code} == {"stages", "classifier"}
     assert "stages/__main__.py" not in code
@@ -175,7 +180,7 @@ def test_the_paths_of_results_are_those_of_dvc_yaml() -> None:
     assert {str(getattr(project_paths, name)) for name in stages} <= made
 
 
-def test_the_committed_model_is_that_of_its_seed_in_the_table_of_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_committed_model_has_the_hash_that_the_table_of_seeds_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = YAML(typ="safe").load(ROOT / "params.yaml")
     runs = seeds.read(seeds.recipe(params)).set_index("seed")

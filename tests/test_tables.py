@@ -1,4 +1,4 @@
-"""The tables of the stages are read as they were written, and anything else is refused."""
+"""Tables are read as they were written, and invalid tables are refused."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
         (lambda text: text + "\0\n\0", "is not the table"),
     ],
 )
-def test_other_tables_are_refused(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+def test_invalid_tables_are_refused(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
     path = tmp_path / "counts.csv"
     tables.write(path, scores.confusion_counts(LABELS, PROBABILITIES, NAMES), tables.CONFUSION)
     changed = change(path.read_text())
@@ -61,7 +61,7 @@ def test_other_tables_are_refused(tmp_path: Path, change: Callable[[str], str], 
         ("0.8", "inf", "values are missing"),
     ],
 )
-def test_other_predictions_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_predictions_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "predictions.csv"
     tables.write(path, scores.predictions(LABELS, PROBABILITIES, NAMES), tables.predictions_schema(NAMES))
     path.write_text(path.read_text().replace(old, new, 1))
@@ -69,7 +69,7 @@ def test_other_predictions_are_refused(tmp_path: Path, old: str, new: str, messa
         tables.read_predictions(path, NAMES)
 
 
-def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
+def test_the_images_of_mistakes_must_match_the_wrong_predictions(tmp_path: Path) -> None:
     predictions = scores.predictions(LABELS, PROBABILITIES, NAMES)
     for array, message in (
         (np.zeros((2, 4, 4), np.uint8), "2 images for 1 wrong predictions"),
@@ -91,7 +91,7 @@ def test_mistakes_are_as_many_as_the_wrong_predictions(tmp_path: Path) -> None:
         ("\x00", "Invalid JSON"),
     ],
 )
-def test_another_summary_is_refused(tmp_path: Path, content: str, message: str) -> None:
+def test_an_invalid_summary_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "summary.json"
     artifacts.write_json(path, {"epochs": 25, "loss": 1.0, "arithmetic": "0a"})
     assert tables.read_summary(path) == {"epochs": 25, "loss": 1.0, "arithmetic": "0a"}
@@ -100,7 +100,7 @@ def test_another_summary_is_refused(tmp_path: Path, content: str, message: str) 
         tables.read_summary(path)
 
 
-def test_the_committed_results_are_read() -> None:
+def test_the_committed_results_are_valid() -> None:
     names = list(tables.read(ROOT / "metrics/per_class.csv", tables.PER_CLASS)["class"].unique())
     predictions = tables.read_predictions(ROOT / "metrics/predictions.csv", names)
     assert len(tables.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0

@@ -1,4 +1,4 @@
-"""The verdict on a reproduction: identical, equivalent or different."""
+"""The verdict on a reproduction is identical, equivalent or different."""
 
 import json
 import re
@@ -27,16 +27,16 @@ def checkouts(new_project: Callable[[], Project], tmp_path: Path) -> tuple[Path,
     return tmp_path / "committed", tmp_path / "reproduced"
 
 
-def other_bits(checkout: Path) -> None:
-    """Give the model another hash in dvc.lock, as another kind of CPU would."""
+def change_model_hash(checkout: Path) -> None:
+    """Replace the hash of the model in dvc.lock, as a training on another kind of CPU may do."""
     yaml = YAML()
     lock = yaml.load(checkout / "dvc.lock")
     lock["stages"]["train"]["outs"][-1]["md5"] = "0" * 32
     yaml.dump(lock, checkout / "dvc.lock")
 
 
-def shift(checkout: Path, difference: float) -> None:
-    """Move the test loss."""
+def change_loss(checkout: Path, difference: float) -> None:
+    """Add a difference to the test loss."""
     path = checkout / "metrics/evaluate.json"
     metrics = json.loads(path.read_text())
     metrics["test"]["loss"] += difference
@@ -51,20 +51,21 @@ def mispredict(checkout: Path, images: int) -> None:
     table.to_csv(path, index=False)
 
 
-def verdict(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> tuple[str, int]:
+def read_verdict(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> tuple[str, int]:
+    """The verdict on the two clones and the exit status of the command."""
     status = verify.report(*checkouts)
     return capsys.readouterr().out.splitlines()[-1].split(":")[0], status
 
 
-def test_the_same_bits_are_identical(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert verdict(checkouts, capsys) == ("identical", 0)
+def test_unchanged_results_are_identical(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert read_verdict(checkouts, capsys) == ("identical", 0)
 
 
-def test_the_same_hashes_in_a_changed_tree_are_not_identical(
+def test_changed_metrics_with_the_same_hashes_are_not_identical(
     checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shift(checkouts[1], 0.0001)
-    assert verdict(checkouts, capsys) == ("equivalent", 0)
+    change_loss(checkouts[1], 0.0001)
+    assert read_verdict(checkouts, capsys) == ("equivalent", 0)
 
 
 @pytest.mark.parametrize(
@@ -77,38 +78,38 @@ def test_the_same_hashes_in_a_changed_tree_are_not_identical(
         (float("nan"), 0, ("different", 1)),
     ],
 )
-def test_other_bits_are_equivalent_within_the_tolerance_only(
+def test_another_model_is_equivalent_only_within_the_tolerance(
     checkouts: tuple[Path, Path],
     capsys: pytest.CaptureFixture[str],
     difference: float,
     images: int,
     expected: tuple[str, int],
 ) -> None:
-    other_bits(checkouts[1])
-    shift(checkouts[1], difference)
+    change_model_hash(checkouts[1])
+    change_loss(checkouts[1], difference)
     if images:
         mispredict(checkouts[1], images)
-    assert verdict(checkouts, capsys) == expected
+    assert read_verdict(checkouts, capsys) == expected
 
 
-def test_operations_with_other_results_are_named(
+def test_operations_with_other_results_are_listed(
     checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other_bits(checkouts[1])
+    change_model_hash(checkouts[1])
     verify.report(*checkouts)
     assert "operations with other results on this CPU: none\n" in capsys.readouterr().out
     path = checkouts[1] / paths.ARITHMETIC
-    path.write_text(re.sub(r"^(softmax, 16 images),\w+", r"\1,00000000", path.read_text(), flags=re.MULTILINE))
+    path.write_text(re.sub(r'^("softmax, 16 images"),\w+', r"\1,00000000", path.read_text(), flags=re.MULTILINE))
     verify.report(*checkouts)
     assert "operations with other results on this CPU: softmax, 16 images\n" in capsys.readouterr().out
 
 
-def test_a_lock_of_other_code_is_different(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_other_code_are_different(checkouts: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     lock = checkouts[0] / "dvc.lock"
     lock.write_text(
         re.sub(r"(path: stages/train\.py\n\s+hash: md5\n\s+md5: )\w+", r"\g<1>" + "0" * 32, lock.read_text())
     )
-    assert verdict(checkouts, capsys) == ("different", 1)
+    assert read_verdict(checkouts, capsys) == ("different", 1)
 
 
 @pytest.mark.slow
@@ -118,13 +119,13 @@ def test_the_committed_results_are_reproduced_bit_for_bit() -> None:
         assert run.stdout is not None
         lines = [print(line, end="") or line for line in run.stdout]
     assert run.returncode == 0
-    if not lines[-1].startswith("identical"):  # unexpected on x86-64; if so, the differing operation is to be replaced
+    if not lines[-1].startswith("identical"):  # unexpected on x86-64; if so, the differing operation must be replaced
         assert lines[-1].startswith("equivalent")
         assert "operations with other results on this CPU: none" not in "".join(lines)
 
 
 @pytest.mark.slow
-def test_the_committed_results_are_those_of_the_groups() -> None:
+def test_the_committed_results_are_those_of_the_original_scripts() -> None:
     metrics = json.loads((ROOT / "metrics/evaluate.json").read_text())
     assert metrics["test"]["accuracy"] == pytest.approx(0.9073, abs=0.006)
     assert metrics["test"]["loss"] <= 0.27

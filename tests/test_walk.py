@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/*.md, word by word, in a project with a tiny dataset."""
+"""The commands in README.md and docs/*.md are run as written in a project with a tiny dataset."""
 
 import re
 import subprocess
@@ -14,16 +14,16 @@ from tests.conftest import ROOT, Project
 pytestmark = pytest.mark.slow
 
 
-def block(page: str, beginning: str, language: str = "sh") -> str:
-    """The code block of a page, by its path, that begins with a text."""
+def code_block(page: str, beginning: str, language: str = "sh") -> str:
+    """The only code block of a page that begins with the given text. page: its path."""
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     (found,) = [str(code) for code in blocks if code.startswith(beginning)]
     return found
 
 
-def walk(project: Project, commands: str, *options: str) -> str:
-    """Run commands as one would type them, in the environment of the tests; return what they print."""
+def run_commands(project: Project, commands: str, *options: str) -> str:
+    """Run commands in bash, as a user types them, in the environment of the tests; return their output."""
     result = subprocess.run(
         ["bash", "-x", *options, "-c", commands], cwd=project.folder, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -46,9 +46,9 @@ def up_to_date(project: Project) -> bool:
     return clean and project.run(sys.executable, "-m", "project.stale", "HEAD", check=False).returncode == 0
 
 
-def test_a_branch_is_made_reviewed_and_merged(project: Project) -> None:
-    output = walk(project, block("docs/team-work.md", "git checkout -b lower-rate"), "-e")
-    repro = block("README.md", "$ dvc repro\n", "console").partition("\n…")[0].splitlines()
+def test_a_branch_is_created_reviewed_and_merged(project: Project) -> None:
+    output = run_commands(project, code_block("docs/team-work.md", "git checkout -b lower-rate"), "-e")
+    repro = code_block("README.md", "$ dvc repro\n", "console").partition("\n…")[0].splitlines()
     assert [line for line in output.splitlines() if line in repro] == repro[1:]
     assert "Running stage 'prepare'" not in output
     assert re.search(r"metrics/evaluate.json\s+test.loss", output)
@@ -59,14 +59,14 @@ def test_a_branch_is_made_reviewed_and_merged(project: Project) -> None:
     assert up_to_date(project)
 
 
-def test_two_branches_with_results_of_their_own_are_merged(project: Project) -> None:
+def test_two_branches_with_different_results_are_merged(project: Project) -> None:
     project.git("checkout", "-qb", "other-branch")
     for branch, param, value in (("other-branch", "model__dropout", 0.3), ("main", "train__batch_size", 64)):
         project.git("checkout", "-q", branch)
-        project.change(**{param: value})
+        project.set_params(**{param: value})
         project.dvc("repro")
         project.git("commit", "-qam", f"{param} {value}")
-    output = walk(project, block("docs/team-work.md", "git merge other-branch"))
+    output = run_commands(project, code_block("docs/team-work.md", "git merge other-branch"))
     conflicts = set(re.findall(r"^CONFLICT .* in (\S+)$", output, re.MULTILINE))
     assert {"dvc.lock", "metrics/predictions.csv"} <= conflicts
     assert {path.split("/")[0] for path in conflicts} == {"dvc.lock", "metrics", "plots"}
@@ -78,18 +78,18 @@ def test_two_branches_with_results_of_their_own_are_merged(project: Project) -> 
 
 
 def test_experiments_are_queued_shown_reviewed_and_branched(project: Project) -> None:
-    output = walk(project, block("docs/experiments.md", "dvc exp run --queue --name"), "-e")
+    output = run_commands(project, code_block("docs/experiments.md", "dvc exp run --queue --name"), "-e")
     for name in ("less-dropout", "more-dropout"):
         assert re.search(rf"─ [0-9a-f]+ \[{name}\]", output)
     assert "→ less-dropout (" in output
     assert project.git("show", "less-dropout:params.yaml").count("dropout: 0.4") == 1
 
 
-def test_a_sweep_runs_every_combination_and_is_shown_best_first(project: Project) -> None:
+def test_a_sweep_runs_every_combination_and_is_shown_in_descending_order(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
-    project.dvc("exp", "remove", "--all-commits")  # of the test before, which stands in the same table
-    output = walk(project, block("docs/experiments.md", "dvc exp run --queue -S"), "-e")
+    project.dvc("exp", "remove", "--all-commits")  # the experiments of the previous test, which the table would contain
+    output = run_commands(project, code_block("docs/experiments.md", "dvc exp run --queue -S"), "-e")
     lines = [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
     header = next(cells for cells in lines if cells[0] == "Experiment")
     runs = [dict(zip(header, cells, strict=True)) for cells in lines if re.match("[├└]──", cells[0])]
@@ -99,34 +99,34 @@ def test_a_sweep_runs_every_combination_and_is_shown_best_first(project: Project
     assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_seeds_are_kept_beside_the_metrics_and_judge_the_next_review(project: Project) -> None:
+def test_seeds_are_stored_with_the_metrics_and_used_by_the_next_review(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
-    output = walk(project, "make seeds N=2", "-e")
+    output = run_commands(project, "make seeds N=2", "-e")
     (path,) = (project.folder / "metrics/seeds").iterdir()
     rows = [line.split(",") for line in path.read_text().splitlines()]
     assert [row[0] for row in rows] == ["seed", "1", "2"]
     accuracies = [float(row[rows[0].index("accuracy")]) for row in rows[1:]]
     assert f"test accuracy: {mean_and_sd(mean(accuracies), stdev(accuracies), 2)}" in output
-    assert f'"accuracy": {accuracies[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # seed 1 is main's
+    assert f'"accuracy": {accuracies[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # main has seed 1
     assert project.git("status", "--porcelain") == "?? metrics/seeds/"
     project.git("add", ".")
     project.git("commit", "-qm", "Measure seed noise")
-    assert "(2 seeds)" in walk(project, "make review HEAD=less-dropout")
+    assert "(2 seeds)" in run_commands(project, "make review HEAD=less-dropout")
 
     before = path.read_bytes()
-    walk(project, "make seeds N=2", "-e")
+    run_commands(project, "make seeds N=2", "-e")
     assert path.read_bytes() == before
     path.unlink()
-    logs = walk(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
+    logs = run_commands(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
     assert path.read_bytes() == before
     assert "Stage 'train' is cached - skipping run" in logs
 
 
-def test_the_daily_commands_work_where_nothing_has_changed(project: Project) -> None:
+def test_the_daily_commands_succeed_without_changes(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
-    output = walk(project, block("README.md", "dvc repro "), "-e")
+    output = run_commands(project, code_block("README.md", "dvc repro "), "-e")
     assert "Data and pipelines are up to date." in output
     assert output.count("dvc_plots/index.html") == 2
 
@@ -134,5 +134,5 @@ def test_the_daily_commands_work_where_nothing_has_changed(project: Project) -> 
 def test_the_model_is_used_from_python(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
-    output = project.run(sys.executable, "-c", block("README.md", "import keras", "python")).stdout
+    output = project.run(sys.executable, "-c", code_block("README.md", "import keras", "python")).stdout
     assert re.fullmatch(r"\[\d \d \d \d \d\]", output.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The GitHub workflows: pinned actions, least permissions, and no pull request's code beside a token that may write."""
+"""GitHub workflows have pinned actions and least permissions; code of a pull request never has a write token."""
 
 import subprocess
 import sys
@@ -22,14 +22,14 @@ def test_zizmor_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in WORKFLOWS if name != "comment"])
-def test_what_runs_a_pull_requests_code_may_only_read(name: str) -> None:
+def test_workflows_that_run_code_of_a_pull_request_can_only_read(name: str) -> None:
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] == {"contents": "read"}
     assert not any("permissions" in job for job in workflow["jobs"].values())
     assert "secrets." not in (FOLDER / f"{name}.yml").read_text()
 
 
-def test_what_may_write_runs_the_default_branch_only() -> None:
+def test_the_workflow_that_can_write_runs_code_of_the_default_branch_only() -> None:
     workflow = WORKFLOWS["comment"]
     assert workflow["permissions"] == {}
     (job,) = workflow["jobs"].values()
@@ -39,7 +39,7 @@ def test_what_may_write_runs_the_default_branch_only() -> None:
     assert commands == ['python3 -m review.comment "$BRANCH" "$RUNNER_TEMP/report/report.md" --pictures "$RUN"']
 
 
-def test_the_makefile_has_what_the_workflows_call() -> None:
+def test_the_makefile_has_the_targets_that_the_workflows_call() -> None:
     makefile = (ROOT / "Makefile").read_text()
     commands = [step["run"] for job in WORKFLOWS["review"]["jobs"].values() for step in job["steps"] if "run" in step]
     targets = [command.split()[1] for command in commands if command.startswith("make ")]
@@ -48,7 +48,7 @@ def test_the_makefile_has_what_the_workflows_call() -> None:
         assert f"\n{target}: " in makefile
 
 
-def test_the_audit_reads_every_lock() -> None:
+def test_the_audit_includes_every_lock_file() -> None:
     steps = [step for job in WORKFLOWS["audit"]["jobs"].values() for step in job["steps"]]
     (inputs,) = [step["with"]["inputs"].split() for step in steps if "inputs" in step.get("with", {})]
     assert inputs == ["requirements.txt", *sorted(f"requirements/{path.name}" for path in ROOT.glob("requirements/*"))]

@@ -1,8 +1,8 @@
-"""Break what can break, and tell how the pipeline took it.
+"""Inject faults into the pipeline and report the outcomes.
 
     python -m tests.faults [--kills 20] [--inputs 200] [--seed 1]
 
-Prints a row a fault, and exits with 1 if one of them was not taken as the README promises.
+Prints one row per fault, and exits with status 1 if an outcome is not as docs/fault-tolerance.md promises.
 """
 
 import argparse
@@ -24,29 +24,30 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="SIGKILLs of dvc repro; default 20")
     parser.add_argument("--inputs", type=int, default=200, metavar="N", help="mutated inputs; default 200")
-    parser.add_argument("--seed", type=int, default=1, help="of moments and mutations; default 1")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the kill times and the mutations; default 1")
     options = parser.parse_args()
     set_environment()
     print(f"seed {options.seed}\n\n| fault | outcome | as promised |\n| --- | --- | --- |", flush=True)
     failures = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
-        for outcome in faults(Path(temporary), options.kills, options.inputs, options.seed):
+        for outcome in inject_faults(Path(temporary), options.kills, options.inputs, options.seed):
             print(f"| {outcome.fault} | {outcome.result} | {'yes' if outcome.promised else 'NO'} |", flush=True)
             failures += not outcome.promised
     print(f"\n{failures or 'no'} broken promises")
     sys.exit(bool(failures))
 
 
-def faults(folder: Path, kill_count: int, input_count: int, seed: int) -> Iterator[Outcome]:
+def inject_faults(folder: Path, kill_count: int, input_count: int, seed: int) -> Iterator[Outcome]:
+    """Create a project in a folder, and inject all kinds of faults into it."""
     files = idx.write_dataset(folder / "dataset")
     (folder / "project").mkdir()
     project = make_project(folder / "project", folder / "dataset", files)
-    project.change(train__epochs=8)  # enough to be killed between two
-    yield from kills.outcomes(project, folder / "killed", kill_count, seed)
+    project.set_params(train__epochs=8)  # enough for kills between two epochs
+    yield from kills.inject(project, folder / "killed", kill_count, seed)
     project.dvc("repro")
-    yield from inputs.outcomes(project, input_count, seed)
-    yield from disk.outcomes(project, folder / "disk")
-    yield from server.outcomes(project, folder / "dataset")
+    yield from inputs.inject(project, input_count, seed)
+    yield from disk.inject(project, folder / "disk")
+    yield from server.inject(project, folder / "dataset")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A disk that gets full in the middle of `dvc repro`, or is read-only: one clear line, and nothing is lost."""
+"""Disk faults: the disk fills up during `dvc repro`, or is read-only.
+
+The error must be one clear line. After a full disk, the next `dvc repro` must give the results of an undisturbed run.
+"""
 
 import re
 import shutil
@@ -10,21 +13,21 @@ from pathlib import Path
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
 
-SIZE = 24  # MiB, of the whole disk
-FREE = (0, 128, 512, 1024, 1536)  # KiB that are left when the run begins; it needs about 2 MiB
+SIZE = 24  # MiB, the size of the disk
+FREE = (0, 128, 512, 1024, 1536)  # KiB that are free when the run begins; it needs about 2 MiB
 
 
-def outcomes(project: Project, folder: Path) -> Iterator[Outcome]:
-    """project: with results, which a copy on the small disk makes anew with another seed."""
-    with disk(folder) as mounted:
+def inject(project: Project, folder: Path) -> Iterator[Outcome]:
+    """Reproduce copies of a project, which has results, with another seed on a small disk, mounted at `folder`."""
+    with mount_disk(folder) as mounted:
         if not mounted:
-            yield Outcome("a full disk", "not tried: mounting a small disk needs root", promised=True)
+            yield Outcome("a full disk", "not tested: mounting a small disk needs root", promised=True)
             return
         expected: dict[str, str] | None = None
         for free in (SIZE << 10, *FREE):
             small = Project(folder / "project")
             shutil.copytree(project.folder, small.folder, symlinks=True)
-            small.change(train__seed=2, prepare__split="stratified")
+            small.set_params(train__seed=2, prepare__split="stratified")
             ballast = folder / "ballast"
             with ballast.open("wb") as stream:
                 stream.write(bytes(max(0, shutil.disk_usage(folder).free - (free << 10))))
@@ -34,33 +37,33 @@ def outcomes(project: Project, folder: Path) -> Iterator[Outcome]:
             found = small.snapshot()
             leftovers = [path for path in found if path.endswith(".tmp")]
             shutil.rmtree(small.folder)
-            if expected is None:  # with the whole disk to itself
+            if expected is None:  # the first run, with the whole disk free
                 expected = found
                 continue
-            told = re.findall(r"^.*No space left on device.*$", full.stderr, re.MULTILINE)
-            clear = (full.returncode == 0 or bool(told)) and "Traceback" not in full.stderr
+            errors = re.findall(r"^.*No space left on device.*$", full.stderr, re.MULTILINE)
+            clear = (full.returncode == 0 or bool(errors)) and "Traceback" not in full.stderr
             same = again.returncode == 0 and found == expected and not leftovers
-            line = told[0].removeprefix("ERROR: ") if told else full.stderr[-300:] or "enough"
-            result = f"`{line:.90}`; then {'the same bits' if same else again.stderr[-300:]}"
-            yield Outcome(f"a disk with {free} KiB left", result, clear and same)
-        yield read_only(project, folder)
+            line = errors[0].removeprefix("ERROR: ") if errors else full.stderr[-300:] or "no error"
+            result = f"`{line:.90}`; next run: {'identical results' if same else again.stderr[-300:]}"
+            yield Outcome(f"a disk with {free} KiB free", result, clear and same)
+        yield prepare_on_read_only_disk(project, folder)
 
 
-def read_only(project: Project, folder: Path) -> Outcome:
-    """A stage on a disk that takes no writing."""
-    fixed = Project(folder / "project")
-    shutil.copytree(project.folder, fixed.folder, symlinks=True)
-    before = fixed.snapshot()
+def prepare_on_read_only_disk(project: Project, folder: Path) -> Outcome:
+    """Run the stage prepare in a copy of a project on a disk that is mounted read-only."""
+    copy = Project(folder / "project")
+    shutil.copytree(project.folder, copy.folder, symlinks=True)
+    before = copy.snapshot()
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-    told = fixed.stage("python -m stages prepare --raw data/raw --prepared data/prepared").stderr
+    error = copy.run_stage("python -m stages prepare --raw data/raw --prepared data/prepared").stderr
     subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
     line = "error: prepare: cannot write data/prepared/train: Read-only file system\n"
-    return Outcome("a disk that is read-only", f"`{told.strip()[-200:]}`", told == line and fixed.snapshot() == before)
+    return Outcome("a read-only disk", f"`{error.strip()[-200:]}`", error == line and copy.snapshot() == before)
 
 
 @contextmanager
-def disk(folder: Path) -> Iterator[bool]:
-    """Mount a small disk at a folder; yields whether the system allows it."""
+def mount_disk(folder: Path) -> Iterator[bool]:
+    """Mount a small disk at a new folder; yields False if the system does not permit it."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}m", "tmpfs", str(folder)]
     try:

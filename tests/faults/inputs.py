@@ -1,8 +1,9 @@
-"""Mutated files, by hypothesis: each is refused in one line, or it is valid; earlier outputs stay as they are.
+"""Corrupt inputs, made by Hypothesis: each is valid, or is refused with a one-line error and no output changes.
 
     python -m tests.faults.inputs KIND --count N --seed S
 
-mutates one kind of files of the project in the current folder; a process of its own, so that a crash is told as well.
+mutates one kind of input of the project in the current folder. It is a separate process, so that a crash of Python is
+reported, too.
 """
 
 import argparse
@@ -33,17 +34,17 @@ from stages.prepare import prepare
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
 
-HANG = 120  # seconds after which a reader is taken to hang
+HANG = 120  # seconds after which reading is considered to hang
 PREPARED = Path("data/prepared")
-OUTPUT = Path("data/mutated")  # of prepare, from the mutated files
+OUTPUT = Path("data/mutated")  # where prepare writes the splits of mutated files
 
-Edit = tuple[str, float, bytes]  # what is done, where as a share of the content, and with which bytes
+Edit = tuple[str, float, bytes]  # the kind of edit, its position as a fraction of the content, and bytes to insert
 EDITS = st.tuples(
     st.sampled_from(["replace", "insert", "delete", "cut", "repeat"]),
     st.floats(0, 1),
     st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from([b"-", b"\n", b",", b"nan", b"9" * 30, b"\xff" * 4])),
 )
-Value = tuple[float, Any]  # of one param: which one, as a share of the file, and what it becomes
+Value = tuple[float, Any]  # the position of a param, as a fraction of all params, and its new value
 VALUES = st.tuples(
     st.floats(0, 1),
     st.recursive(
@@ -54,7 +55,8 @@ VALUES = st.tuples(
 )
 
 
-def edited(content: bytes, edit: Edit) -> bytes:
+def apply_edit(content: bytes, edit: Edit) -> bytes:
+    """Apply an edit to the content of a file."""
     kind, where, inserted = edit
     at = int(where * len(content))
     before, after = content[:at], content[at:]
@@ -67,19 +69,19 @@ def edited(content: bytes, edit: Edit) -> bytes:
     }[kind]
 
 
-def edited_inside(content: bytes, edit: Edit) -> bytes:
-    """The same with a member of a zip archive, whose checksums are right again."""
+def edit_archive_member(content: bytes, edit: Edit) -> bytes:
+    """Apply an edit to one member of a zip archive, and write the archive with valid checksums."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w") as archive:
         names = source.namelist()
         chosen = names[zlib.crc32(repr(edit).encode()) % len(names)]
         for name in names:
-            archive.writestr(name, edited(source.read(name), edit) if name == chosen else source.read(name))
+            archive.writestr(name, apply_edit(source.read(name), edit) if name == chosen else source.read(name))
     return target.getvalue()
 
 
-def other_value(content: bytes, value: Value) -> bytes:
-    """params.yaml with another value for one of its keys."""
+def replace_value(content: bytes, value: Value) -> bytes:
+    """Replace the value of one key in the content of params.yaml."""
     yaml, target = YAML(typ="safe", pure=True), io.BytesIO()
     params = yaml.load(content)
     places = [(section, key) for section, values in params.items() for key in values]
@@ -90,19 +92,23 @@ def other_value(content: bytes, value: Value) -> bytes:
 
 
 def read_raw() -> None:
+    """Read params.yaml and the IDX files, as the stage prepare does."""
     with redirect_stdout(io.StringIO()):
         prepare(Path("data/raw"), OUTPUT)
 
 
-def outputs() -> dict[Path, bytes]:
+def read_outputs() -> dict[Path, bytes]:
+    """The content of each file that prepare has written."""
     return {path: path.read_bytes() for path in OUTPUT.rglob("*") if path.is_file()}
 
 
 def read_prepared() -> None:
+    """Read the prepared splits, as the stages train and evaluate do."""
     dataset.load_splits(PREPARED, SPLITS, len(load_params().dataset.classes))
 
 
 def read_model() -> None:
+    """Read the model and classify images, as the stage evaluate does."""
     params = load_params()
     images = dataset.load_split(PREPARED / "test", len(params.dataset.classes)).images[:20]
     network = model_file.read_model(Path("models/model.keras"), images.shape[1:], len(params.dataset.classes))
@@ -110,6 +116,7 @@ def read_model() -> None:
 
 
 def read_results() -> None:
+    """Read the tables, the summary and the images that the stages and reviews read."""
     names = load_params().dataset.classes
     tables.read_history(Path("models/history.csv"))
     tables.read_summary(Path("models/summary.json"))
@@ -120,38 +127,42 @@ def read_results() -> None:
 
 
 class Kind(NamedTuple):
-    """Files by a pattern, what reads them in the pipeline, and how they are mutated: a function and its arguments."""
+    """A kind of input.
+
+    pattern: of the paths of its files. read: reads them as the pipeline does. mutate: is called with the content of a
+    file and one of the mutations.
+    """
 
     pattern: str
     read: Callable[[], None]
-    mutated: Callable[[bytes, Any], bytes]
+    mutate: Callable[[bytes, Any], bytes]
     mutations: st.SearchStrategy[Any]
 
 
 KINDS = {
-    "the text of params.yaml": Kind("params.yaml", read_raw, edited, EDITS),
-    "a value of params.yaml": Kind("params.yaml", read_raw, other_value, VALUES),
-    "an IDX file": Kind("data/raw/*", read_raw, edited, EDITS),
-    "a prepared array": Kind("data/prepared/*/*.npy", read_prepared, edited, EDITS),
-    "a table of results": Kind("*/*[st].csv", read_results, edited, EDITS),
-    "the training's summary": Kind("models/*.json", read_results, edited, EDITS),
-    "the images of mistakes": Kind("plots/*.npy", read_results, edited, EDITS),
-    "the model file": Kind("models/*.keras", read_model, edited, EDITS),
-    "a member of the model file": Kind("models/*.keras", read_model, edited_inside, EDITS),
+    "the text of params.yaml": Kind("params.yaml", read_raw, apply_edit, EDITS),
+    "a value of params.yaml": Kind("params.yaml", read_raw, replace_value, VALUES),
+    "an IDX file": Kind("data/raw/*", read_raw, apply_edit, EDITS),
+    "a prepared array": Kind("data/prepared/*/*.npy", read_prepared, apply_edit, EDITS),
+    "a table of results": Kind("*/*[st].csv", read_results, apply_edit, EDITS),
+    "the training summary": Kind("models/*.json", read_results, apply_edit, EDITS),
+    "the images of mistakes": Kind("plots/*.npy", read_results, apply_edit, EDITS),
+    "the model file": Kind("models/*.keras", read_model, apply_edit, EDITS),
+    "a member of the model file": Kind("models/*.keras", read_model, edit_archive_member, EDITS),
 }
 
 
-def outcomes(project: Project, count: int, seed: int) -> Iterator[Outcome]:
-    """project: with results; mutated files are put back."""
+def inject(project: Project, count: int, seed: int) -> Iterator[Outcome]:
+    """Mutate the inputs of a project, which has results; afterwards the files are as they were."""
     for name in KINDS:
         command = [sys.executable, "-m", "tests.faults.inputs", name, "--count", f"{-(-count // len(KINDS))}"]
         before = project.snapshot()
-        with tempfile.TemporaryDirectory() as temporary:  # hypothesis keeps notes, which are of no use here
+        with tempfile.TemporaryDirectory() as temporary:  # for Hypothesis's own files, which are not needed
             environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": temporary}
             result = subprocess.run(
                 [*command, "--seed", str(seed)], cwd=project.folder, env=environment, capture_output=True, text=True
             )
-        lines = result.stdout.splitlines() or ["nothing"]
+        lines = result.stdout.splitlines() or ["no output"]
         changed = project.snapshot() != before
         problem = "; outputs changed" if changed else "" if result.returncode == 0 else f": {result.stderr[-1500:]}"
         yield Outcome(f"mutations of {name}", lines[-1] + problem, result.returncode == 0 and not changed)
@@ -166,8 +177,8 @@ def main() -> None:
     kind = KINDS[options.kind]
     paths = sorted(Path().glob(kind.pattern))
     runtime.start(load_params().runtime)
-    kind.read()  # as they are, they are valid
-    taken: Counter[str] = Counter()
+    kind.read()  # the original files are valid
+    outcomes: Counter[str] = Counter()
 
     @hypothesis.seed(options.seed)
     @hypothesis.settings(
@@ -178,24 +189,24 @@ def main() -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(st.sampled_from(paths), kind.mutations)
-    def mutate(path: Path, mutation: Any) -> None:
-        whole, before = path.read_bytes(), outputs()
+    def read_mutated(path: Path, mutation: Any) -> None:
+        original, before = path.read_bytes(), read_outputs()
         faulthandler.dump_traceback_later(HANG, exit=True)
-        path.write_bytes(kind.mutated(whole, mutation))
+        path.write_bytes(kind.mutate(original, mutation))
         try:
             kind.read()
-            taken["valid"] += 1
+            outcomes["valid"] += 1
         except UserError as error:
             assert "\n" not in str(error), str(error)
-            assert outputs() == before
-            taken["refused in one line"] += 1
+            assert read_outputs() == before
+            outcomes["refused with a one-line error"] += 1
         finally:
-            path.write_bytes(whole)
+            path.write_bytes(original)
             faulthandler.cancel_dump_traceback_later()
 
-    mutate()
+    read_mutated()
     shutil.rmtree(OUTPUT, ignore_errors=True)
-    print(f"{taken.total()} mutations: " + ", ".join(f"{number} {how}" for how, number in taken.items()))
+    print(f"{outcomes.total()} mutations: " + ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()))
 
 
 if __name__ == "__main__":

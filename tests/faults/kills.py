@@ -1,6 +1,6 @@
-"""`dvc repro`, killed at random moments: the next one ends with the bits of an undisturbed run.
+"""Kills of `dvc repro` at random times: the next run must give exactly the results of an undisturbed run.
 
-SIGKILL, which nothing can catch, goes to all processes of the run at once, as if the power failed.
+SIGKILL, which cannot be caught, is sent to all processes of the run at once, as in a power failure.
 """
 
 import os
@@ -20,33 +20,33 @@ from tests.faults.outcome import Outcome
 STAGE = re.compile(r"Running stage '(\w+)'")
 
 
-def outcomes(project: Project, folder: Path, count: int, seed: int) -> Iterator[Outcome]:
-    """project: with nothing reproduced yet. folder: for its copies."""
-    whole = copied(project, folder)
-    durations = stages(whole)
-    expected = whole.snapshot()
+def inject(project: Project, folder: Path, count: int, seed: int) -> Iterator[Outcome]:
+    """Kill `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
+    undisturbed = copy_project(project, folder)
+    durations = measure_stages(undisturbed)
+    expected = undisturbed.snapshot()
     shutil.rmtree(folder)
-    chance = random.Random(seed)
-    order = list(islice(cycle(durations), count))  # every stage has its share
-    while order:
-        stage = order[0]
-        moment = chance.uniform(0, durations[stage])
-        victim = copied(project, folder)
-        if killed(victim, stage, moment):
-            order.pop(0)
-            remedy, again = gone_on(victim)
-            same = again.returncode == 0 and victim.snapshot() == expected
-            result = f"the same bits{remedy}" if same else f"other bits, or an error: {again.stderr[-300:]}"
-            if went_on := re.search(r"going on after epoch \d+", again.stdout):
-                result += f", {went_on[0]}"
-            yield Outcome(f"SIGKILL {moment:.1f} s into {stage}, of {durations[stage]:.1f}", result, same)
+    generator = random.Random(seed)
+    remaining = list(islice(cycle(durations), count))  # the stages take turns
+    while remaining:
+        stage = remaining[0]
+        delay = generator.uniform(0, durations[stage])
+        copy = copy_project(project, folder)
+        if kill_during(copy, stage, delay):
+            remaining.pop(0)
+            remedy, again = repro_again(copy)
+            same = again.returncode == 0 and copy.snapshot() == expected
+            result = f"identical results{remedy}" if same else f"other results, or an error: {again.stderr[-300:]}"
+            if resumed := re.search(r"going on after epoch \d+", again.stdout):
+                result += f", {resumed[0]}"
+            yield Outcome(f"SIGKILL after {delay:.1f} of {durations[stage]:.1f} s of {stage}", result, same)
         shutil.rmtree(folder)
 
 
-def stages(project: Project) -> dict[str, float]:
-    """Run `dvc repro`; returns the seconds of each stage with what DVC does before the next, by name."""
+def measure_stages(project: Project) -> dict[str, float]:
+    """Run `dvc repro`; return the seconds from the start of each stage to the start of the next one, by its name."""
     started: dict[str, float] = {}
-    with repro(project) as run:
+    with start_repro(project) as run:
         for line in run.stdout or ():
             if match := STAGE.match(line):
                 started[match[1]] = time.monotonic()
@@ -55,13 +55,13 @@ def stages(project: Project) -> dict[str, float]:
     return {name: end - begin for name, (begin, end) in zip(started, pairwise(times), strict=True)}
 
 
-def killed(project: Project, stage: str, moment: float) -> bool:
-    """Kill `dvc repro` some seconds after a stage has begun; returns whether it was still running."""
-    with repro(project) as run:
+def kill_during(project: Project, stage: str, delay: float) -> bool:
+    """Kill `dvc repro` some seconds after a stage has begun; return False if it had ended before."""
+    with start_repro(project) as run:
         assert run.stdout is not None
         any((match := STAGE.match(line)) and match[1] == stage for line in run.stdout)
         try:
-            run.communicate(timeout=moment)
+            run.communicate(timeout=delay)
             return False
         except subprocess.TimeoutExpired:
             os.killpg(run.pid, signal.SIGKILL)
@@ -69,24 +69,29 @@ def killed(project: Project, stage: str, moment: float) -> bool:
             return True
 
 
-def gone_on(project: Project) -> "tuple[str, subprocess.CompletedProcess[str]]":
-    """The next `dvc repro`, and what the README's remedy was if DVC was killed while it wrote a file of its own."""
+def repro_again(project: Project) -> "tuple[str, subprocess.CompletedProcess[str]]":
+    """Run `dvc repro` again; if a file of DVC's own is corrupt, use the remedy of docs/fault-tolerance.md.
+
+    Returns the remedy, for the report, and the completed process.
+    """
     again = project.run("dvc", "repro", check=False)
     if "Unable to read RWLock-file" in again.stderr:
-        return ", by make repro: DVC's rwlock was broken", project.run("make", "repro", check=False)
+        return ", by make repro, because DVC's rwlock was corrupt", project.run("make", "repro", check=False)
     if re.search(r"'\./dvc\.lock' (validation failed|is invalid)", again.stderr):
-        (project.folder / "dvc.lock").unlink()  # there is none in git yet
-        return ", without dvc.lock, which was broken", project.run("dvc", "repro", check=False)
+        (project.folder / "dvc.lock").unlink()  # git has none yet that could be restored
+        return ", after the removal of a corrupt dvc.lock", project.run("dvc", "repro", check=False)
     return "", again
 
 
-def repro(project: Project) -> "subprocess.Popen[str]":
+def start_repro(project: Project) -> "subprocess.Popen[str]":
+    """Start `dvc repro` in a process group of its own."""
     return subprocess.Popen(
         ["dvc", "repro"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
 
 
-def copied(project: Project, folder: Path) -> Project:
+def copy_project(project: Project, folder: Path) -> Project:
+    """Copy a project to a new folder."""
     shutil.copytree(project.folder, folder, symlinks=True)
     return Project(folder)

@@ -1,10 +1,10 @@
-"""What a fault led to."""
+"""The outcome of a fault."""
 
 from typing import NamedTuple
 
 
 class Outcome(NamedTuple):
-    """fault: what was done. result: what happened. promised: whether that is what the README promises."""
+    """fault: what was injected. result: what happened. promised: whether docs/fault-tolerance.md says so."""
 
     fault: str
     result: str

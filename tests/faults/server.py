@@ -1,4 +1,7 @@
-"""Web servers that stall, break off, lie or serve something else: the reason is told, and the next source is taken."""
+"""Faulty web servers: `fetch` must report the reason and use the next source.
+
+The servers stall, disconnect, announce a wrong length, redirect, or send other content.
+"""
 
 import gzip
 import io
@@ -18,11 +21,11 @@ from stages.fetch import fetch
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
 
-Answer = Callable[["Handler", bytes], object]  # to a request for a file with this content
+Answer = Callable[["Handler", bytes], object]  # answers a request for a file with this content
 
 
 class Handler(BaseHTTPRequestHandler):
-    server: "Web"
+    server: "FaultyServer"
 
     def do_GET(self) -> None:
         name = self.path.rsplit("/", 1)[-1].removesuffix(".gz")
@@ -44,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Web(ThreadingHTTPServer):
+class FaultyServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, dataset: Path, answer: Answer) -> None:
@@ -53,64 +56,65 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Not a word when the client hangs up."""
+        """Print nothing when the client disconnects."""
 
 
-def _says_nothing(handler: Handler, content: bytes) -> None:
+def _stall(handler: Handler, content: bytes) -> None:
     time.sleep(3)
 
 
-def _drips(handler: Handler, content: bytes) -> None:
+def _send_slowly(handler: Handler, content: bytes) -> None:
     handler.send(b"", len(content))
     for position in range(len(content)):
         handler.wfile.write(content[position : position + 1])
         time.sleep(0.2)
 
 
-def _endless(handler: Handler, content: bytes) -> None:
-    """A file of zeros that gzip makes a thousand times smaller."""
+def _send_decompression_bomb(handler: Handler, content: bytes) -> None:
+    """Send zeros, which gzip compresses to a thousandth of their size."""
     handler.send(gzip.compress(bytes(8 << 20)))
 
 
-ANSWERS: dict[str, tuple[Answer, str]] = {  # what a server does, and the reason that has to be told
-    "accepts and says nothing": (_says_nothing, "no answer in time"),
-    "sends a byte now and then": (_drips, "took longer than"),
-    "breaks off half-way": (lambda handler, content: handler.send(content[:99], len(content)), "broke off"),
-    "promises fewer bytes than it has": (lambda handler, content: handler.send(content, len(content) - 9), "broken"),
-    "promises more bytes than it has": (lambda handler, content: handler.send(content, len(content) + 9), "broke off"),
-    "has no bytes": (lambda handler, content: handler.send(b""), "SHA-256"),
-    "answers with a page": (lambda handler, content: handler.send(b"<html>Please log in</html>"), "broken"),
-    "answers 500": (lambda handler, content: handler.send_error(500), "answered 500"),
-    "hides a large file in a small one": (_endless, "larger than"),
-    "redirects in a circle": (lambda handler, content: handler.redirect(handler.path), "redirects"),
+ANSWERS: dict[str, tuple[Answer, str]] = {  # what a server does, and the reason that must be reported
+    "accepts the connection and sends nothing": (_stall, "no answer in time"),
+    "sends five bytes a second": (_send_slowly, "took longer than"),
+    "disconnects before the end": (lambda handler, content: handler.send(content[:99], len(content)), "broke off"),
+    "announces too few bytes": (lambda handler, content: handler.send(content, len(content) - 9), "broken"),
+    "announces too many bytes": (lambda handler, content: handler.send(content, len(content) + 9), "broke off"),
+    "sends an empty file": (lambda handler, content: handler.send(b""), "SHA-256"),
+    "sends an HTML page": (lambda handler, content: handler.send(b"<html>Please log in</html>"), "broken"),
+    "answers with status 500": (lambda handler, content: handler.send_error(500), "answered 500"),
+    "sends a decompression bomb": (_send_decompression_bomb, "larger than"),
+    "redirects to the same address": (lambda handler, content: handler.redirect(handler.path), "redirects"),
     "redirects to a local file": (lambda handler, content: handler.redirect("file:///etc/hostname"), "file:"),
-    "serves another dataset": (lambda handler, content: handler.send(gzip.compress(content[::-1])), "SHA-256"),
-    "is no web server": (lambda handler, content: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), "cannot connect"),
+    "sends other content": (lambda handler, content: handler.send(gzip.compress(content[::-1])), "SHA-256"),
+    "is not a web server": (lambda handler, content: handler.wfile.write(b"SSH-2.0-OpenSSH\r\n"), "cannot connect"),
 }
 
 
-def outcomes(project: Project, dataset: Path) -> Iterator[Outcome]:
-    """dataset: the folder that is the second source, and that the server's files are made of."""
+def inject(project: Project, dataset: Path) -> Iterator[Outcome]:
+    """Fetch from each faulty server. dataset: the folder with the files, which is also the second source."""
     before = Path.cwd()
     os.chdir(project.folder)
     try:
         names = [file.name for _, file in load_params().dataset.files]
-        with mock.patch.multiple(sources, TIMEOUT=(1, 1), LONGEST=2, LARGEST=4 << 20):  # the same, only sooner
-            for what, (answer, reason) in ANSWERS.items():
-                yield _outcome(what, answer, reason, dataset, names)
+        with mock.patch.multiple(sources, TIMEOUT=(1, 1), LONGEST=2, LARGEST=4 << 20):  # low limits, to save time
+            for behaviour, (answer, reason) in ANSWERS.items():
+                yield _fetch_from(behaviour, answer, reason, dataset, names)
     finally:
         os.chdir(before)
 
 
-def _outcome(what: str, answer: Answer, reason: str, dataset: Path, names: list[str]) -> Outcome:
-    with serving(Web(dataset, answer)) as url, mock.patch.dict(os.environ, DATASET_SOURCES=url):
+def _fetch_from(behaviour: str, answer: Answer, reason: str, dataset: Path, names: list[str]) -> Outcome:
+    """Fetch from a faulty server alone, which must fail, and from the server and a folder, which must succeed."""
+    with serve(FaultyServer(dataset, answer)) as url, mock.patch.dict(os.environ, DATASET_SOURCES=url):
         target = Path("data/faults/raw")
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             try:
                 fetch(target)
-                told = "nothing"
+                reported = "no error"
             except UserError as error:
-                told = str(error).splitlines()[1].partition(f"{url}: ")[2]
+                reported = str(error).splitlines()[1].partition(f"{url}: ")[2]
             refused = not target.exists() and not list(target.parent.iterdir())
             os.environ["DATASET_SOURCES"] += f" {dataset}"
             fetch(target)
@@ -118,13 +122,14 @@ def _outcome(what: str, answer: Answer, reason: str, dataset: Path, names: list[
     for path in target.iterdir():
         path.unlink()
     target.rmdir()
-    whole = got == {name: (dataset / name).read_bytes() for name in names}
-    promised = refused and whole and reason in told
-    return Outcome(f"a server that {what}", f"`{told:.100}`; the next source is taken", promised)
+    complete = got == {name: (dataset / name).read_bytes() for name in names}
+    promised = refused and complete and reason in reported
+    return Outcome(f"a server that {behaviour}", f"`{reported:.100}`; the next source is used", promised)
 
 
 @contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+def serve(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Run a server until the end of the block; yields its URL."""
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
