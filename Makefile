@@ -98,8 +98,8 @@ lock: $(VENV)/installed  ## Lock the newest versions of all dependencies, with h
 
 # pip installs uv, and uv the other packages, several times faster than pip. With the build constraint, uv also checks
 # the hash of setuptools, which builds the one package without a wheel. The stamp file is written last, so that an
-# interrupted installation starts again.
-INSTALL := $(VENV)/bin/uv pip install --python $(PY) --require-hashes --build-constraint requirements.txt
+# interrupted installation starts again. uv trusts the certificates of the system, as pip does.
+INSTALL := $(VENV)/bin/uv pip install --system-certs --python $(PY) --require-hashes --build-constraint requirements.txt
 $(VENV)/installed: requirements.txt requirements/uv.txt
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || \
 		{ echo 'error: Python 3.11, 3.12 or 3.13 is required; set PYTHON=…' >&2; exit 1; }
