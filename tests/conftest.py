@@ -18,7 +18,7 @@ from tests import idx
 
 ROOT = Path(__file__).parents[1]
 SLOWEST_FILES = (
-    "test_faults.py", "test_verify.py", "test_experiments.py", "test_walk.py", "test_cluster.py",
+    "test_arithmetic.py", "test_faults.py", "test_verify.py", "test_experiments.py", "test_walk.py", "test_cluster.py",
     "test_determinism.py", "test_pipeline.py", "test_failures.py", "test_review.py", "test_checkpoint.py",
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -27,14 +27,12 @@ from classifier import arithmetic, models, normalization, training
 
 found = {"operations": arithmetic.operations()}
 random = np.random.default_rng(0)
-for name, settings in {
-    "cnn": ("cnn", False, {"batch_size": 32, "piece_size": 16}),
-    "standardized cnn": ("cnn", True, {"batch_size": 32, "piece_size": 16, "weight_decay": 0.1, "schedule": "cosine"}),
-    "resnet": ("resnet", False, {"batch_size": 16, "piece_size": 8, "weight_decay": 0.05, "schedule": "cosine"}),
-}.items():
-    if not steps:
-        continue
-    architecture, standardize, changes = settings
+TRAININGS = {
+    "cnn": ("cnn", False, {"batch_size": 16, "piece_size": 8}),
+    "standardized cnn": ("cnn", True, {"batch_size": 16, "piece_size": 8, "weight_decay": 0.1, "schedule": "cosine"}),
+    "resnet": ("resnet", False, {"batch_size": 8, "piece_size": 4, "weight_decay": 0.05, "schedule": "cosine"}),
+}
+for name, (architecture, standardize, changes) in TRAININGS.items() if steps else ():
     size = changes["batch_size"]
     images = random.integers(0, 256, (steps * size - size // 4, 28, 28), np.uint8)
     split = Split(images, (np.arange(len(images)) % 10).astype(np.uint8))
