@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # type: ignore[import-not-found]
 
-from tests.conftest import Project
+from tests.conftest import STAGES, Project
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +56,20 @@ def test_training_gives_the_same_bits_on_one_core_and_others_with_another_seed(
     prepared.set_params(train__seed=2)
     other = train(prepared, "seed2")
     assert all(other[suffix] != first[suffix] for suffix in first)
+
+
+@pytest.mark.slow
+def test_other_kernels_of_numpy_and_openblas_give_the_same_tables_and_pictures(
+    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of CPUs without AVX-512 and without AVX2."""
+    project = new_project()
+    project.dvc("repro")
+    expected = project.snapshot()
+    found = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+    for names in {tuple(found), tuple(found[1:])}:
+        monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", " ".join(names))
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+        for stage in ("evaluate", "plot"):
+            assert project.run_stage(STAGES[stage]["cmd"]).returncode == 0
+        assert project.snapshot() == expected
