@@ -72,6 +72,16 @@ class Project:
         return {str(file): hashlib.sha256((self.folder / file).read_bytes()).hexdigest() for file in kept}
 
 
+def is_untested_cpu() -> bool:
+    """Whether no real CPU of this kind has been tested: docs/reproducibility.md promises less for these.
+
+    Those are CPUs of Intel, which were emulated only, and of AMD with another size of the L1 cache than 32 kB.
+    """
+    cpuinfo, cache = Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu/cpu0/cache/index0/size")
+    amd = cpuinfo.exists() and "AuthenticAMD" in cpuinfo.read_text()
+    return not amd or (cache.exists() and cache.read_text().strip() != "32K")
+
+
 def is_training(command: list[str] | None) -> bool:
     """Whether the command line of a process (None if it is unknown) is that of the stage train."""
     return (command or [])[1:4] == ["-m", "stages", "train"]

@@ -10,7 +10,11 @@ import pytest
 
 from classifier import tables
 from project import paths
-from tests.conftest import ROOT, require
+from tests.conftest import ROOT, is_untested_cpu, require
+
+not_known_on_untested_cpus = pytest.mark.xfail(
+    is_untested_cpu(), reason="no real CPU of this kind has been tested", strict=False
+)
 
 # Hashes all operations and trains each architecture for a number of steps, with a last batch smaller than the others
 PROGRAM = """
@@ -63,11 +67,13 @@ def native() -> dict[str, Any]:
     return compute(10)
 
 
+@not_known_on_untested_cpus
 def test_every_operation_has_the_committed_result_on_this_cpu() -> None:
     committed = tables.read_operations(ROOT / paths.ARITHMETIC)
     assert compute(0)["operations"] == dict(committed.itertuples(index=False))
 
 
+@not_known_on_untested_cpus
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", ["Haswell-noTSX", "EPYC-Rome", "Skylake-Client-noTSX-IBRS"])
 def test_training_on_another_cpu_gives_the_same_bits(native: dict[str, Any], cpu: str) -> None:
