@@ -56,12 +56,18 @@ def at_revision(repo: Repo, name: str) -> Iterator[str | None]:
 
 
 def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
-    """What git prints in a folder. If git fails: an empty string, or with `check` a CalledProcessError."""
+    """What git prints in a folder; an empty string if git fails.
+
+    Raises:
+        UserError: git failed, and `check` is set; git has printed the reason.
+    """
     stderr = None if check else subprocess.DEVNULL
     result = subprocess.run(
-        ["git", *arguments], cwd=folder, check=check, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ["git", *arguments], cwd=folder, check=False, stdout=subprocess.PIPE, stderr=stderr, text=True
     )
-    return result.stdout.strip()
+    if check and result.returncode:
+        raise UserError(f"git {' '.join(arguments)} failed")
+    return "" if result.returncode else result.stdout.strip()
 
 
 def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:

@@ -22,6 +22,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from classifier import tables
+from classifier.notation import percent
 from project import cli, paths
 from project.repository import dvc, git
 
@@ -68,7 +69,7 @@ def report(committed: Path, reproduced: Path) -> int:
     print(
         f"operations with other results on this CPU: {', '.join(operations) or 'none'}\n"
         f"largest difference of a metric: {worst:.4f}, {TOLERANCE} is allowed\n"
-        f"test predictions of the same class: {same:.2%}, {AGREEMENT:.0%} are required\n"
+        f"test predictions of the same class: {percent(same)}, {percent(AGREEMENT, 0)} are required\n"
     )
     if worst <= TOLERANCE and same >= AGREEMENT:
         print("equivalent: the bits differ, the results agree within the tolerance")

@@ -1,6 +1,7 @@
 """The verdict on a reproduction is identical, equivalent or different."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -110,6 +111,15 @@ def test_results_of_other_code_are_different(checkouts: tuple[Path, Path], capsy
         re.sub(r"(path: stages/train\.py\n\s+hash: md5\n\s+md5: )\w+", r"\g<1>" + "0" * 32, lock.read_text())
     )
     assert read_verdict(checkouts, capsys) == ("different", 1)
+
+
+def test_a_folder_outside_of_git_is_reported_without_a_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "project.verify"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.endswith("\nerror: project.verify: git rev-parse HEAD failed\n")
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.slow
