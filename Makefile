@@ -18,13 +18,16 @@ WITH_PATH := PATH="$$PWD/$(VENV)/bin:$$PATH"
 # costs 9 s of CPU time for each process that imports TensorFlow
 unexport PYTHONDONTWRITEBYTECODE
 
+# It would hide the modules of this folder
+unexport PYTHONSAFEPATH
+
 # User-given values are taken literally, and reach the shell as environment variables, never as code
 ARGUMENTS := BASE CLUSTER HEAD JOBS N URL
 $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help repro check-data review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
@@ -32,10 +35,14 @@ help:  ## List the targets
 
 repro: $(VENV)/installed  ## Install the environment, get the data and run the pipeline: dvc repro
 	@$(PY) -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # corrupt if DVC was killed in writing it
+	@$(PY) -m project.integrity --quiet # DVC itself trusts its cache
 	$(WITH_PATH) $(VENV)/bin/dvc repro
 
+check-data: $(VENV)/installed  ## Hash DVC's cache and the outputs, and remove what is damaged
+	$(PY) -m project.integrity
+
 review: $(VENV)/installed  ## Compare HEAD=workspace with BASE=main and test the difference for significance: report/report.html
-	$(PY) -m review "$${BASE:-main}" "$${HEAD:-workspace}"
+	$(PY) -m review -- "$${BASE:-main}" "$${HEAD:-workspace}"
 
 RUNNER := $(if $(CLUSTER),--cluster "$$CLUSTER",--jobs "$${JOBS:-1}")
 RAY := $(if $(CLUSTER),$(VENV)/extra-ray)
@@ -48,7 +55,8 @@ experiments: $(VENV)/installed $(RAY)  ## Train the missing runs of experiments.
 STORAGE := $(filter azure gs s3 ssh webdav,$(patsubst webdavs,webdav,$(firstword $(subst ://, ,$(URL)))))
 remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder
 	@test -n "$$URL" || { echo 'error: no storage given; set URL=…' >&2; exit 1; }
-	$(VENV)/bin/dvc remote add --force --default storage "$$URL"
+	$(VENV)/bin/dvc remote add --force --default -- storage "$$URL"
+	$(VENV)/bin/dvc remote modify storage verify true # of each download, its hash
 
 # extra-NAME:  ## Install optional packages; NAME is azure, cuda, gs, ray, s3, ssh or webdav
 $(EXTRAS:%=extra-%): extra-%: $(VENV)/extra-%

@@ -18,8 +18,8 @@ from classifier import augmentation
 
 PIECES = (14, 16, 32)  # images: the sizes of pieces in the last batch, and in the others, of the committed recipes
 CONVOLUTIONS = {  # size of the images, channels, filters, padding
-    "cnn 1": (28, 1, 32, "VALID"),
-    "cnn 2": (13, 32, 64, "VALID"),
+    "cnn 1": (26, 1, 32, "VALID"),
+    "cnn 2": (12, 32, 64, "VALID"),
     "resnet 1": (28, 1, 32, "SAME"),
     "resnet 2": (14, 32, 32, "SAME"),
     "resnet 3": (14, 32, 64, "SAME"),

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,16 +20,21 @@ ROWS = 1000  # of an array, written at a time
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` for a file or folder, which takes the name of `path` once it is complete.
+    """Yield a temporary path for a file or folder, which is moved to `path` once it is complete.
+
+    It is in a temporary folder beside `path`, whose name no other process uses.
 
     Raises:
         UserError: the disk is full, the folder is not writable, or the like. Nothing is left behind then, and an
             earlier file or folder of that name stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary = folder / path.name
+    try:
         yield temporary
         _flush(temporary)
         if path.is_dir():  # a folder cannot be renamed over a full one
@@ -38,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):  # the first error is the one to report
-            remove(temporary)
+            remove(folder)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -82,10 +88,10 @@ def read_array(path: Path) -> NDArray[Any]:
             if stream.read(1):
                 raise ValueError("there is data behind the end of the array")
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; dvc repro makes it") from None
+        raise UserError(f"{path} is missing; make repro makes it") from None
     except Exception as error:  # of any kind: NumPy evaluates the header as Python literals
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a whole NumPy array ({reason:.200}); dvc repro makes it") from None
+        raise UserError(f"{path} is not a whole NumPy array ({reason:.200}); make repro makes it") from None
     return array
 
 

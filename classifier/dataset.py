@@ -39,9 +39,9 @@ def read_idx(path: Path, dimensions: int, sha256: str) -> NDArray[np.uint8]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; dvc repro fetches it") from None
+        raise UserError(f"{path} is missing; make repro fetches it") from None
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise UserError(f"{path} has SHA-256 {found}, params.yaml has {sha256}; dvc repro fetches it again")
+        raise UserError(f"{path} has SHA-256 {found}, params.yaml has {sha256}; make repro fetches it again")
     magic = bytes([0, 0, UNSIGNED_BYTE, dimensions])
     if content[:4] != magic:
         raise UserError(

@@ -1,26 +1,32 @@
-"""Ctrl-C during a training."""
+"""Ctrl-C, and the signals that ask a process to end, during a training."""
 
 import signal
 from typing import Any
 
 import keras
 
+# Ctrl-C; a terminal or connection that closes; kill, systemd, a queue or a cluster's scheduler. Windows lacks SIGHUP
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)]
+
 
 class Interruption(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Raises KeyboardInterrupt between two calls of TensorFlow, which can crash if it is interrupted within one.
 
-    A second Ctrl-C is not held back. release() restores the handler that was there before.
+    A second signal is not held back. release() restores the handlers that were there before. A signal that is ignored
+    stays so, as Ctrl-C is for processes in the background and SIGHUP under nohup.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._requested = False
-        self._handler = signal.getsignal(signal.SIGINT)
-        if self._handler is signal.default_int_handler:  # else it is ignored, as in the background
-            signal.signal(signal.SIGINT, self._request)
+        self._handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        for number, handler in self._handlers.items():
+            if handler in (signal.default_int_handler, signal.SIG_DFL):
+                signal.signal(number, self._request)
 
     def release(self) -> None:
-        signal.signal(signal.SIGINT, self._handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def _request(self, *_: Any) -> None:
         self._requested = True

@@ -26,14 +26,11 @@ def write_model(path: Path, model: "keras.Model") -> None:
         UserError: the file cannot be written.
     """
     with artifacts.replacing(path) as temporary:
-        saved = temporary.with_name(f".{path.stem}.saved.tmp.keras")  # Keras insists on the suffix
-        try:
-            model.save(saved)
-            with zipfile.ZipFile(saved) as source, zipfile.ZipFile(temporary, "w") as target:
-                for name in sorted(source.namelist()):
-                    target.writestr(zipfile.ZipInfo(name, ZIP_TIME), _canonical(name, source.read(name)))
-        finally:
-            artifacts.remove(saved)
+        saved = temporary.with_name("saved.keras")  # Keras insists on the suffix
+        model.save(saved)
+        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(temporary, "w") as target:
+            for name in sorted(source.namelist()):
+                target.writestr(zipfile.ZipInfo(name, ZIP_TIME), _canonical(name, source.read(name)))
 
 
 def read_model(path: Path, image_shape: tuple[int, ...], num_classes: int) -> "keras.Model":
@@ -52,7 +49,7 @@ def read_model(path: Path, image_shape: tuple[int, ...], num_classes: int) -> "k
         shapes = model.input_shape, model.output_shape
     except Exception as error:  # of any kind: Keras builds what the file asks for before all of it is checked
         reason = " ".join((str(error) or type(error).__name__).split())
-        raise UserError(f"{path} is not a whole Keras model ({reason:.200}); dvc repro trains it") from error
+        raise UserError(f"{path} is not a whole Keras model ({reason:.200}); make repro trains it") from error
     if shapes != ((None, *image_shape, 1), (None, num_classes)):
         raise UserError(
             f"{path} maps {shapes[0]} to {shapes[1]}, but the data has {image_shape} images and {num_classes} classes"

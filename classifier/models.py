@@ -23,7 +23,10 @@ Architecture = Callable[[keras.KerasTensor, int, float], keras.KerasTensor]
 
 def cnn(images: keras.KerasTensor, num_classes: int, dropout: float) -> keras.KerasTensor:
     """Two convolutions, each followed by pooling, and one dense layer: 34,826 parameters for 28×28 and 10 classes."""
-    x = layers.Conv2D(32, 3, activation="relu")(images)
+    # Both poolings drop an odd last row or column. The pixels that therefore reach no output are not computed with.
+    unused = [(0, (size - 6) % 4) for size in images.shape[1:3]]
+    x = layers.Cropping2D(unused)(images)
+    x = layers.Conv2D(32, 3, activation="relu")(x)
     x = layers.MaxPooling2D(2)(x)
     x = layers.Conv2D(64, 3, activation="relu")(x)
     x = layers.MaxPooling2D(2)(x)

@@ -7,14 +7,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from classifier.errors import UserError
 
 PARAMS = Path("params.yaml")
 RESERVED_NAMES = ("actual", "predicted", "loss")  # columns of the table of predictions, beside those of the classes
+MAX_CHARACTERS = 100_000  # of a YAML file: its parser takes two seconds for them
+MAX_LEVELS = 20  # of nested blocks and lists in it
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Size = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's range
 
 
@@ -82,8 +86,8 @@ class Train(Section):
 
 class Augment(Section):
     flip: bool
-    shift: Annotated[int, Field(ge=0)]
-    erase: Annotated[int, Field(ge=0)]
+    shift: Size
+    erase: Size
 
 
 class Evaluate(Section):
@@ -142,10 +146,14 @@ def load_yaml(path: Path) -> Any:
     """Parse a YAML 1.2 file.
 
     Raises:
-        UserError: the file is missing or is not YAML; the message names the line and column.
+        UserError: the file is missing, is not YAML, or has aliases or too many levels; the message names the line.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        if not path.is_file() and path.exists():  # reading a pipe would wait for ever
+            raise UserError(f"{path} is not a file")
+        text = path.read_text(encoding="utf-8")
+        _refuse_expansion(text, str(path))
+        return YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the project's top folder") from None
     except UnicodeDecodeError as error:
@@ -154,8 +162,28 @@ def load_yaml(path: Path) -> Any:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(f"{path}{where}: {' '.join(str(error.problem).split())}") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+    except UserError:
+        raise
+    except Exception as error:  # of any kind: ruamel.yaml lets through what dates and numbers with typos raise
+        raise UserError(f"{path}: a value cannot be read: {' '.join(str(error).split()):.200}") from None
+
+
+def _refuse_expansion(text: str, source: str) -> None:
+    """Refuse what makes a parser run for minutes or recurse too deeply: a long text, aliases, many levels.
+
+    Raises:
+        UserError: the text has one of them; the message names the line.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise UserError(f"{source} has more than {MAX_CHARACTERS:,} characters")
+    level = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            raise UserError(f"{source}, line {line}: aliases (*{event.anchor}) are not supported; write the value out")
+        if level > MAX_LEVELS:
+            raise UserError(f"{source}, line {line}: more than {MAX_LEVELS} levels")
 
 
 def _explain(error: ErrorDetails) -> str:

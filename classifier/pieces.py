@@ -32,4 +32,4 @@ class Pieces(keras.Model):  # type: ignore[misc]  # Keras has no types
 def number_of_pieces(images: int, batch_size: int, piece_size: int) -> int:
     """The number of pieces of at most piece_size images in a batch. None is empty in the last, smaller batch either."""
     last = images % batch_size or batch_size
-    return min(math.ceil(batch_size / piece_size), last, images)
+    return min(math.ceil(batch_size / piece_size), last)

@@ -27,7 +27,7 @@ class Inputs:
         """
         for path in [PARAMS, *self._loaded()]:
             if path in self._content and not (path.exists() and path.read_bytes() == self._content[path]):
-                raise UserError(f"{path} has changed since the stage began; put it back, or dvc repro begins anew")
+                raise UserError(f"{path} has changed since the stage began; put it back, or run dvc repro again")
 
     def code_hash(self) -> str:
         """The SHA-256 of the modules loaded by now, in hexadecimal digits."""

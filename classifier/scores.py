@@ -15,9 +15,10 @@ Probabilities = NDArray[np.floating]
 
 
 def summary(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
-    """Loss (categorical cross-entropy, nats), accuracy, and the macro averages of precision, recall and F1.
+    """Loss (categorical cross-entropy, nats), accuracy, confidence, and macro averages of precision, recall and F1.
 
-    A class that is never predicted has precision 0, one without images recall 0.
+    confidence is the mean probability of the predicted class: its distance from the accuracy is the calibration gap. A
+    class that is never predicted has precision 0, one without images recall 0.
     """
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
@@ -28,6 +29,7 @@ def summary(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     return {
         "loss": float(metrics.log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=classes)),
         "accuracy": float(metrics.accuracy_score(labels, predicted)),
+        "confidence": float(exact.max(axis=1).mean()),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),

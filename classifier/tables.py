@@ -1,5 +1,7 @@
 """The tables that the stages write: the columns of each, one writer, and a reader for each that checks every value."""
 
+import base64
+import math
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +21,7 @@ CURVES = [name for name in HISTORY if name != "epoch"]
 PER_CLASS: Schema = {"split": str, "class": str, "precision": float, "recall": float, "f1": float, "support": int}
 CONFUSION: Schema = {"actual": str, "predicted": str, "count": int}
 CONFUSED_PAIRS: Schema = {**CONFUSION, "share": float}
+CORRECT: Schema = {"split": str, "images": int, "correct": str}
 OPERATIONS: Schema = {"operation": str, "crc32": str}
 SUMMARY = TypeAdapter(dict[str, int | FiniteFloat | str])
 
@@ -56,10 +59,10 @@ def read(path: Path, schema: Schema) -> pd.DataFrame:
         if table.isna().any(axis=None) or not np.isfinite(numbers.to_numpy(float)).all():
             raise ValueError("values are missing")
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; dvc repro makes it") from None
+        raise UserError(f"{path} is missing; make repro makes it") from None
     except (ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not the table that it should be: {reason:.200}; dvc repro makes it") from None
+        raise UserError(f"{path} is not the table that it should be: {reason:.200}; make repro makes it") from None
     return table
 
 
@@ -81,11 +84,11 @@ def read_summary(path: Path) -> dict[str, int | float | str]:
     try:
         return SUMMARY.validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; dvc repro makes it") from None
+        raise UserError(f"{path} is missing; make repro makes it") from None
     except ValidationError as error:
         first = error.errors()[0]
         problem = ": ".join(map(str, [*first["loc"], first["msg"]]))
-        raise UserError(f"{path}: {problem}; dvc repro makes it anew") from None
+        raise UserError(f"{path}: {problem}; make repro makes it") from None
 
 
 def read_operations(path: Path) -> pd.DataFrame:
@@ -148,6 +151,39 @@ def read_mistakes(path: Path, predictions: pd.DataFrame) -> NDArray[np.uint8]:
     return images
 
 
+def read_correct(path: Path) -> dict[str, NDArray[np.bool_]]:
+    """Read which images are classified correctly: bool of shape (n,), by the split's name.
+
+    Raises:
+        UserError: the file is missing, empty or another table, or does not have a bit for each image.
+    """
+    table = _read_rows(path, CORRECT)
+    try:
+        return {
+            split: unpack(correct, images)
+            for split, images, correct in zip(table["split"], table["images"], table["correct"], strict=True)
+        }
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; make repro makes it") from None
+
+
+def pack(correct: NDArray[np.bool_]) -> str:
+    """Bits as Base64, in a sixth of the characters that 0 and 1 would take."""
+    return base64.b64encode(np.packbits(correct).tobytes()).decode("ascii")
+
+
+def unpack(text: str, count: int) -> NDArray[np.bool_]:
+    """The bits that pack was given, bool of shape (count,).
+
+    Raises:
+        ValueError: the text is not Base64 of so many bits.
+    """
+    content = base64.b64decode(text, validate=True)
+    if len(content) != math.ceil(count / 8):
+        raise ValueError(f"{len(content)} bytes do not hold {count} bits")
+    return np.unpackbits(np.frombuffer(content, np.uint8), count=count).astype(bool)
+
+
 def _read_rows(path: Path, schema: Schema) -> pd.DataFrame:
     table = read(path, schema)
     _check(len(table) > 0, path, "it is empty")
@@ -156,4 +192,4 @@ def _read_rows(path: Path, schema: Schema) -> pd.DataFrame:
 
 def _check(condition: bool | np.bool, path: Path, problem: str) -> None:
     if not condition:
-        raise UserError(f"{path}: {problem}; dvc repro makes it anew")
+        raise UserError(f"{path}: {problem}; make repro makes it")

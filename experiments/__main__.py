@@ -3,15 +3,16 @@
     python -m experiments
 
 They run in DVC's queue, or on a Ray cluster. What each seed reached is kept in metrics/seeds/ as soon as its run has
-finished, and an experiment is in the table once all of its seeds are: commit both. To train an experiment again, remove
-its file in metrics/seeds/.
+finished. An experiment is in the table, compared with the baseline, once all of its seeds are trained with the current
+code and data; until then, its earlier row is kept and marked. Commit both. To train an experiment again, remove its
+file in metrics/seeds/.
 """
 
 from classifier.errors import UserError
 from experiments import dvc_queue, plan, runner, table
 from experiments.plan import Experiment, Plan
 from experiments.runner import Runner
-from experiments.seeds import run_results, train
+from experiments.seeds import current, run_results, train
 from project import cli, seeds
 from project.repository import open_repo
 
@@ -20,39 +21,43 @@ def main() -> None:
     parser = cli.parser(__doc__)
     runner.add_options(parser)
     parser.add_argument("--again", metavar="NAME", help="repeat an experiment's first seed and compare the bits")
+    parser.add_argument("--table", action="store_true", help="write the table and the figure, and train nothing")
     options = parser.parse_args()
     wanted = plan.load()
     experiments = plan.experiments(wanted)
     if options.again:
         repeat(plan.find_experiment(experiments, options.again))
     else:
-        complete(experiments, wanted, runner.select_runner(options))
+        print(f"{publish(experiments, wanted)} of {len(experiments)} experiments are complete")
+        if not options.table:
+            complete(experiments, wanted, runner.select_runner(options))
+
+
+def publish(experiments: list[Experiment], wanted: Plan) -> int:
+    """Write the table and the figure; returns how many experiments have all seeds of the current code and data."""
+    runs = {each.name: found for each in experiments if len(found := current(each.recipe)) >= wanted.seeds}
+    table.publish(table.update(table.read(), experiments, runs), wanted.references)
+    return len(runs)
 
 
 def complete(experiments: list[Experiment], wanted: Plan, run_all: Runner) -> None:
-    """Train the missing runs, and publish each experiment once all of its seeds are there."""
-
-    def publish() -> int:
-        runs = [(experiment, seeds.read(experiment.recipe)) for experiment in experiments]
-        rows = [table.row(experiment, found) for experiment, found in runs if len(found) >= wanted.seeds]
-        table.publish(rows, wanted.references)
-        return len(rows)
-
-    print(f"{publish()} of {len(experiments)} experiments are complete")
+    """Train the missing runs, and publish what there is after each."""
     with open_repo() as repo:
         for _ in train(repo, {each.recipe: each.changes for each in experiments}, wanted.seeds, run_all):
-            publish()
+            publish(experiments, wanted)
 
 
 def repeat(experiment: Experiment) -> None:
     """Train an experiment's first seed once more, even if DVC has the run in its cache.
 
     Raises:
-        UserError: the experiment was not trained before, or the scores or the model's bits differ.
+        UserError: the experiment was not trained with the current code and data, or the scores or bits differ.
     """
-    runs = seeds.read(experiment.recipe)
+    runs = current(experiment.recipe)
     if runs.empty:
-        raise UserError(f"{experiment.name} was not trained yet; make experiments trains it")
+        raise UserError(
+            f"{experiment.name} was not trained with the current code and data yet; make experiments trains it"
+        )
     expected = {str(name): value for name, value in runs.to_dict("records")[0].items()}
     run, changes = f"again-{experiment.name}", experiment.changes | {"train.seed": expected["seed"]}
     with open_repo() as repo:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from classifier.figures import BLUE, WIDTH, legend_below
 
+GREY = "0.6"
 NAME_PLACES = [(side * 8, height) for height in (0, 7, -7, 13, -13, 19, -19) for side in (1, -1)]  # points
 LINE_GAP = 0.045  # between the names of published results, as a share of the axis
 
@@ -21,18 +22,27 @@ def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title
     """Mean test accuracy with its standard deviation against training compute, and lines for published accuracies.
 
     table: one row per experiment, with the columns name, compute (10¹² floating-point operations), accuracy and
-    accuracy_sd (shares), and seeds. references: published test accuracies, as shares, by name.
+    accuracy_sd (shares), seeds, differs (bool: better or worse than the baseline beyond chance) and earlier (bool: an
+    earlier result). references: published test accuracies, as shares, by name.
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     axes = figure.subplots()
     compute, means, spreads = table["compute"], 100 * table["accuracy"], 100 * table["accuracy_sd"]
-    axes.errorbar(
-        compute, means, spreads, fmt="o", markersize=5, color=BLUE, capsize=3, zorder=4,
-        label=f"experiment, mean ± 1 sd, {_seeds(table['seeds'])}",
-    )  # fmt: skip
+    current = ~table["earlier"].astype(bool)
+    differs = table["differs"].astype(bool)
+    for group, marker, colour, fill, label in (
+        (current & differs, "o", BLUE, BLUE, "better or worse than the baseline"),
+        (current & ~differs, "o", BLUE, "white", "baseline, or no difference shown"),
+        (~current, "D", GREY, GREY, "earlier result, not compared"),
+    ):
+        if group.any():
+            axes.errorbar(
+                compute[group], means[group], spreads[group], fmt=marker, markersize=5, color=colour,
+                markerfacecolor=fill, capsize=3, zorder=4, label=label,
+            )  # fmt: skip
     axes.set(
         title=title, xscale="log", xlabel="training compute, 10¹² floating-point operations (TFLOP)",
-        ylabel="test accuracy, %",
+        ylabel="test accuracy, %" + ("" if table.empty else f", mean ± 1 sd, {_seeds(table['seeds'])}"),
     )  # fmt: skip
     axes.margins(x=0.35)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

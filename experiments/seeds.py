@@ -3,12 +3,14 @@
     python -m experiments.seeds --count 5
 
 trains the recipe of params.yaml with the seeds 1 to 5. A row is added to the recipe's table as soon as a run has
-finished; seeds that are in the table already are not trained again.
+finished. Seeds that are in the table already are not trained again, unless the code or the data have changed since.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from dvc.repo import Repo
 
 from classifier.errors import UserError
@@ -17,8 +19,10 @@ from experiments import dvc_queue, runner
 from experiments.dvc_queue import Changes
 from experiments.runner import Runner
 from project import cli, paths, seeds
-from project.repository import open_repo
+from project.repository import at_revision, open_repo
 from project.text import mean_and_sd
+
+COUNTED = ("images", "correct")  # columns of metrics/correct.csv
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
     with open_repo() as repo:
         for _ in train(repo, {recipe: {}}, options.count, runner.select_runner(options)):
             pass
-    runs = seeds.read(recipe)
+    runs = current(recipe)
     accuracy = runs["accuracy"]
     print(runs[["seed", "validation_accuracy", "accuracy", "loss"]].round(4).to_string(index=False))
     print(f"test accuracy: {mean_and_sd(accuracy.mean(), accuracy.std(), len(runs))}")
@@ -41,7 +45,7 @@ def main() -> None:
 
 
 def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) -> Iterator[str]:
-    """Train every recipe with those of the seeds 1 to `count` that its table lacks; yields it after each run.
+    """Train every recipe with those of the seeds 1 to `count` that are missing or stale; yields it after each run.
 
     recipes: the changes of params.yaml, by recipe.
     """
@@ -49,7 +53,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
         f"seed-{seed}-of-{recipe}": (recipe, seed)
         for recipe in recipes
         for seed in range(1, count + 1)
-        if seed not in set(seeds.read(recipe)["seed"])
+        if seed not in set(current(recipe)["seed"])
     }
     changes = {run: recipes[recipe] | {"train.seed": seed} for run, (recipe, seed) in missing.items()}
     for run in run_all(repo, changes):
@@ -58,14 +62,28 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
         yield recipe
 
 
+def current(recipe: str) -> pd.DataFrame:
+    """The runs in a recipe's table that belong to the code and data of the working tree."""
+    lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
+    return seeds.current(seeds.read(recipe), seeds.origin(lock.get("stages", {}), Path()))
+
+
 def run_results(repo: Repo, run: str) -> dict[str, Any]:
     """The columns of project.seeds for a finished run, without its seed."""
     scores = dvc_queue.result(repo, run, paths.SCORES)
     summary = dvc_queue.result(repo, run, paths.TRAINING_SUMMARY)
-    outs = dvc_queue.result(repo, run, paths.DVC_LOCK)["stages"]["train"]["outs"]
-    (model,) = [out["md5"] for out in outs if out["path"] == str(paths.MODEL)]
-    training = {name: summary[name] for name in ("parameters", "multiply_adds", "epochs", "images_seen")}
-    return {**scores["test"], "validation_accuracy": scores["validation"]["accuracy"], **training, "model": model}
+    lock = dvc_queue.result(repo, run, paths.DVC_LOCK)["stages"]
+    (model,) = [out["md5"] for out in lock["train"]["outs"] if out["path"] == str(paths.MODEL)]
+    with at_revision(repo, run), repo.dvcfs.open(str(paths.CORRECT)) as stream:
+        correct = pd.read_csv(stream, index_col="split")
+    return {
+        **{name: scores["test"][name] for name in ("accuracy", "loss", "confidence", "f1")},
+        "validation_accuracy": scores["validation"]["accuracy"],
+        **{name: summary[name] for name in ("parameters", "multiply_adds", "epochs", "images_seen")},
+        "model": model,
+        **seeds.origin(lock)._asdict(),
+        **{f"{prefix}{name}": correct.at[split, name] for split, prefix in seeds.SPLITS.items() for name in COUNTED},
+    }
 
 
 if __name__ == "__main__":

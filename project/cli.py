@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,12 @@ def parser(doc: str | None, prog: str | None = None) -> argparse.ArgumentParser:
 def one_line_errors(name: str) -> Iterator[None]:
     """Print a UserError or an error of the operating system as one line on stderr, and exit with status 1.
 
-    Ctrl-C exits with status 130. Any other exception is a bug, and keeps its traceback.
+    Ctrl-C exits with status 130. Any other exception is a bug, and keeps its traceback. A character that the encoding
+    of the terminal or file lacks is printed as its code.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except (UserError, OSError) as error:

@@ -5,6 +5,7 @@ The stages do not use it: dvc.yaml gives them their paths on the command line.
 
 from pathlib import Path
 
+DVC_YAML = Path("dvc.yaml")
 DVC_LOCK = Path("dvc.lock")
 EXPERIMENTS = Path("experiments.yaml")
 
@@ -18,6 +19,9 @@ MODEL = Path("models/model.keras")
 TRAINING_SUMMARY = Path("metrics/train.json")
 SCORES = Path("metrics/evaluate.json")
 PREDICTIONS = Path("metrics/predictions.csv")
+CORRECT = Path("metrics/correct.csv")
+PER_CLASS = Path("metrics/per_class.csv")
+CONFUSED_PAIRS = Path("metrics/confused_pairs.csv")
 ARITHMETIC = Path("metrics/arithmetic.csv")
 HISTORY = Path("plots/history.csv")
 MISTAKES = Path("plots/mistakes.npy")
@@ -27,6 +31,8 @@ SEEDS = Path("metrics/seeds")
 EXPERIMENTS_TABLE = Path("metrics/experiments.csv")
 EXPERIMENTS_PAGE = Path("docs/experiments.md")
 EXPERIMENTS_FIGURE = Path("docs/experiments.png")
+
+MODEL_CARD = Path("docs/model-card.md")
 
 # The page that dvc plots fills in, and what a review writes by default
 PLOTS_PAGE = Path(".dvc/plots.html")

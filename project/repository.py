@@ -29,7 +29,7 @@ def open_repo() -> Iterator[Repo]:
     except NotDvcRepoError:
         raise UserError("this is not a DVC project; run from the project's top folder") from None
     if not hasattr(repo.scm, "resolve_rev"):
-        raise UserError("this project is not in a git repository, so there are no revisions to compare")
+        raise UserError("this project is not in a git repository, so there are no revisions")
     try:
         with repo:
             yield repo
@@ -50,7 +50,7 @@ def at_revision(repo: Repo, name: str) -> Iterator[str | None]:
     try:
         commit = resolve_rev(repo.scm, name)
     except RevError:
-        raise UserError(_unknown(name)) from None
+        raise UserError(unknown_revision(name)) from None
     with repo.switch(commit):
         yield commit
 
@@ -83,7 +83,8 @@ def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
         raise UserError(f"dvc {' '.join(arguments)} failed")
 
 
-def _unknown(name: str) -> str:
+def unknown_revision(name: str) -> str:
+    """An error message for a revision that does not exist, with the most similar name."""
     if git("rev-parse", "--is-shallow-repository") == "true":
         return f"this clone is shallow and does not reach {name}; run git fetch --unshallow, or fetch that branch"
     names = git("for-each-ref", "--format=%(refname:short)").split()

@@ -1,27 +1,44 @@
 """Recipes, and the tables of what each seed of a recipe reached: metrics/seeds/RECIPE.csv.
 
-A recipe is all params but the seed of the training. Runs of one recipe differ by chance alone.
+A recipe is all params but the seed of the training. Runs of one recipe, with the same code and data, differ by chance
+alone.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
 from project import paths
 
 NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
+REMEDY = "remove the file, and make seeds or make experiments makes it again"
+STAGES = ("train", "evaluate")  # whose code is that of a result
 
-# The scores are those of the test split, but for validation_accuracy; model is the MD5 of the model file
+# The scores are those of the test split, but for those of the validation split, which say so. model, code, data:
+# hashes, of the model file and as in Origin. correct: which images were classified correctly, as by tables.pack
 COLUMNS: tables.Schema = {
-    "seed": int, "loss": float, "accuracy": float, "precision": float, "recall": float, "f1": float,
-    "validation_accuracy": float, "parameters": int, "multiply_adds": int, "epochs": int, "images_seen": int,
-    "model": str,
+    "seed": int, "accuracy": float, "loss": float, "confidence": float, "f1": float, "validation_accuracy": float,
+    "parameters": int, "multiply_adds": int, "epochs": int, "images_seen": int,
+    "model": str, "code": str, "data": str,
+    "images": int, "correct": str, "validation_images": int, "validation_correct": str,
 }  # fmt: skip
+SHARES = ("accuracy", "confidence", "f1", "validation_accuracy")
+SPLITS = {"test": "", "validation": "validation_"}  # the prefix of a split's columns
+
+
+class Origin(NamedTuple):
+    """What a result was made from, beside the params: hashes of the code of train and evaluate, and of the splits."""
+
+    code: str
+    data: str
 
 
 def recipe(params: dict[str, Any]) -> str:
@@ -34,7 +51,22 @@ def recipe(params: dict[str, Any]) -> str:
         for section, values in params.items()
     }
     kept = {section: values for section, values in on.items() if values}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+    return _short_hash(kept)
+
+
+def origin(lock: dict[str, Any], folder: Path | None = None) -> Origin:
+    """The origin of the results that belong to a dvc.lock.
+
+    lock: the stages of dvc.lock. folder: take the code from this folder, where it may have been edited since.
+    """
+    deps = {dep["path"]: dep["md5"] for stage in STAGES for dep in lock.get(stage, {}).get("deps", [])}
+    code = {path: md5 for path, md5 in deps.items() if path.endswith(".py")}
+    if folder is not None:
+        code = {
+            path: hashlib.md5((folder / path).read_bytes()).hexdigest() for path in code if (folder / path).exists()
+        }
+    splits = [deps.get(str(path)) for path in (paths.TRAINING_SPLIT, paths.VALIDATION_SPLIT, paths.TEST_SPLIT)]
+    return Origin(_short_hash(code), _short_hash(splits))
 
 
 def path(recipe: str) -> Path:
@@ -49,28 +81,69 @@ def read(recipe: str) -> pd.DataFrame:
     """
     if not path(recipe).exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    return tables.read(path(recipe), COLUMNS)
+    return read_file(path(recipe))
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """The runs in a table of seeds.
+
+    Raises:
+        UserError: the file is not such a table, has a seed twice, or a score that cannot be.
+    """
+    header = path.open(encoding="utf-8", errors="replace").readline().strip()
+    if header != ",".join(COLUMNS):
+        raise UserError(f"{path} was written by another version, or is not a table of seeds; {REMEDY}")
+    table = tables.read(path, COLUMNS)
+    problem = ""
+    if table["seed"].duplicated().any():
+        problem = "a seed stands there twice"
+    elif not table[list(SHARES)].apply(lambda column: column.between(0, 1)).all(axis=None) or (table["loss"] < 0).any():
+        problem = "a score is out of its range"
+    else:
+        try:
+            for split, prefix in SPLITS.items():
+                if not np.allclose(correct(table, split).mean(axis=1), table[f"{prefix}accuracy"], atol=1e-6):
+                    problem = "an accuracy is not that of its images"
+        except ValueError as error:
+            problem = str(error)
+    if problem:
+        raise UserError(f"{path}: {problem}; {REMEDY}")
+    return table
+
+
+def read_all(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The tables in a folder by recipe, and why others in it cannot be used."""
+    found, unusable = {}, []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            found[path.stem] = read_file(path)
+        except UserError as error:
+            unusable.append(str(error).replace(f"{folder}/", ""))
+    return found, unusable
+
+
+def current(runs: pd.DataFrame, origin: Origin) -> pd.DataFrame:
+    """The runs of this code and data; the others are stale."""
+    return runs[(runs["code"] == origin.code) & (runs["data"] == origin.data)]
+
+
+def correct(runs: pd.DataFrame, split: str = "test") -> NDArray[np.bool_]:
+    """Which images each run classifies correctly: bool of shape (runs, images).
+
+    Raises:
+        ValueError: the runs are none, or of different numbers of images.
+    """
+    prefix = SPLITS[split]
+    rows: Iterable[tuple[str, int]] = zip(runs[f"{prefix}correct"], runs[f"{prefix}images"], strict=True)
+    return np.stack([tables.unpack(text, count) for text, count in rows])
 
 
 def add(recipe: str, run: dict[str, Any]) -> None:
-    """Add a run to the table of its recipe. run: a value for each of COLUMNS."""
-    rows = [*read(recipe).to_dict("records"), run]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values("seed")
+    """Add a run to the table of its recipe, in place of one of the same seed. run: a value for each of COLUMNS."""
+    others = [row for row in read(recipe).to_dict("records") if row["seed"] != run["seed"]]
+    table = pd.DataFrame([*others, run], columns=list(COLUMNS)).sort_values("seed")
     tables.write(path(recipe), table, COLUMNS)
 
 
-def read_accuracies(path: Path) -> list[float]:
-    """The test accuracies in a table of seeds of any revision, one per seed.
-
-    Older tables have fewer columns, and two rows for mean and standard deviation below the seeds.
-
-    Raises:
-        UserError: the file is not a table of seeds.
-    """
-    try:
-        table = pd.read_csv(path, dtype={"seed": str, "accuracy": float})
-        accuracies = table.loc[table["seed"].str.isdigit(), "accuracy"]
-    except (ValueError, KeyError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a table of seeds ({reason}); make seeds makes it") from None
-    return [float(accuracy) for accuracy in accuracies]
+def _short_hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

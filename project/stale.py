@@ -6,45 +6,122 @@
 compared with dvc.lock, and for files in the cache, the entries of dvc.lock are compared with each other.
 """
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from dvc.repo import Repo
+from classifier.errors import UserError
+from classifier.params import PARAMS, load_yaml
+from project import cli, paths
+from project.repository import WORKSPACE
+from project.snapshot import Item, Locked, Snapshot, Stage, is_inside, lock, snapshot, stages
 
-from project import cli
-from project.repository import WORKSPACE, at_revision, open_repo
-
-
-def stale(repo: Repo) -> list[str]:
-    """Why the results of the repo's current revision are stale: one line per stage, none if they are up to date."""
-    made = {out.def_path: out for stage in repo.index.stages for out in stage.outs}
-    return [
-        f"{stage.name}: {', '.join(found)}" for stage in repo.index.stages if (found := list(_changes(stage, made)))
-    ]
+MISSING = object()
 
 
-def _changes(stage: Any, made: dict[str, Any]) -> Iterator[str]:
-    if stage.changed_stage():
+def stale(files: Snapshot) -> list[str]:
+    """Why the results of a revision are stale: one line per stage, none if they are up to date.
+
+    Raises:
+        UserError: params.yaml, dvc.yaml or dvc.lock is missing or invalid.
+    """
+    with files.extracted([PARAMS, paths.DVC_YAML, paths.DVC_LOCK]) as folder:
+        declared, locked, params = stages(folder), lock(folder), load_yaml(folder / PARAMS)
+    made = {item.path: (name, item.md5) for name, stage in locked.items() for item in stage.outs}
+    found = []
+    for name, stage in declared.items():
+        if name not in locked:
+            found.append(f"{name}: was never run")
+        elif changes := list(_changes(stage, locked[name], params, made, files)):
+            found.append(f"{name}: {', '.join(changes)}")
+    return found
+
+
+def _changes(
+    stage: Stage, locked: Locked, params: Any, made: dict[str, tuple[str, str | None]], files: Snapshot
+) -> Iterator[str]:
+    if stage.cmd != locked.cmd:
         yield "its command changed"
-    for item in (*stage.deps, *stage.outs):
-        source = made.get(item.def_path)
-        if source and item.hash_info != source.hash_info:
-            yield f"{item.def_path} is not what {source.stage.name} made"
-            continue
-        for path, how in item.status().items():
-            if isinstance(how, dict):  # params
-                yield from (f"param {key} {change}" for key, change in how.items())
-            elif not (source and source.use_cache and how in ("deleted", "not in cache")):
-                yield f"{path} {how}"
+    deps = {item.path: item for item in locked.deps}
+    for name in (next(iter(dep)) if isinstance(dep, dict) else dep for dep in stage.deps):
+        if not is_inside(name):
+            yield f"{name} is outside of the repository, which is not supported"
+        elif name not in deps:
+            yield f"{name} is a new dep"
+        elif name in made:
+            maker, md5 = made[name]
+            if deps[name].md5 != md5:
+                yield f"{name} is not what {maker} made"
+        else:
+            yield from _difference(deps[name], files)
+    yield from (f"{name} is no dep any more" for name in deps if name not in stage.deps)
+    yield from _params(stage, locked, params)
+    outs = {item.path: item for item in locked.outs}
+    for name, cached in stage.outputs().items():
+        if name not in outs:
+            yield f"{name} is a new output"
+        elif not cached:
+            yield from _difference(outs[name], files)
+
+
+def _params(stage: Stage, locked: Locked, params: Any) -> Iterator[str]:
+    known = locked.params.get(str(PARAMS), {})
+    for key in stage.params:
+        if not isinstance(key, str):
+            yield f"params in {next(iter(key))} are not supported"
+        elif key not in known:
+            yield f"param {key} is new"
+        elif (value := _value(params, key)) != known[key]:
+            yield f"param {key} {'deleted' if value is MISSING else 'modified'}"
+
+
+def _value(params: Any, key: str) -> Any:
+    """The value at a key such as train.epochs."""
+    for part in key.split("."):
+        if not isinstance(params, dict) or part not in params:
+            return MISSING
+        params = params[part]
+    return params
+
+
+def _difference(item: Item, files: Snapshot) -> Iterator[str]:
+    """Whether a file or folder in git is another one than in dvc.lock."""
+    found = _folder_hash(files, Path(item.path)) if (item.md5 or "").endswith(".dir") else _hash(files, Path(item.path))
+    if found is None:
+        yield f"{item.path} deleted"
+    elif found != item.md5:
+        yield f"{item.path} modified"
+
+
+def _hash(files: Snapshot, path: Path) -> str | None:
+    content = files.read(path)
+    return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _folder_hash(files: Snapshot, folder: Path) -> str | None:
+    """The hash that DVC gives to a folder: of a JSON list of its files with their hashes."""
+    entries = [
+        {"md5": _hash(files, path), "relpath": path.relative_to(folder).as_posix()} for path in files.files(folder)
+    ]
+    existing = [entry for entry in entries if entry["md5"]]
+    if not existing:
+        return None
+    text = json.dumps(sorted(existing, key=lambda entry: str(entry["relpath"])), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("revision", nargs="?", default=WORKSPACE, metavar="REVISION")
     name = parser.parse_args().revision
-    with open_repo() as repo, at_revision(repo, name):
-        found = stale(repo)
+    files = snapshot(name)
+    try:
+        found = stale(files)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
     if found:
         print("\n".join([f"The results of {name} are stale; run dvc repro and commit what it writes:", *found]))
         sys.exit(1)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from classifier import artifacts, figures
 from classifier.errors import UserError
-from project import cli, paths
-from project.repository import WORKSPACE, open_repo
+from project import cli, paths, seeds
+from project.repository import WORKSPACE
 from review.caveats import caveats
+from review.comparison import compare_revisions
 from review.page import page
-from review.report import Differences, report
-from review.revisions import Revision, read, same_test_set
-from review.significance import Comparison, compare
+from review.report import report
+from review.revisions import read
 
 TEXT = "report.md"
 
@@ -32,13 +32,9 @@ def main() -> None:
     if options.output.exists() and not (options.output / TEXT).exists():
         raise UserError(f"{options.output} holds no earlier report to replace; name another folder")
 
-    with open_repo() as repo:
-        before, after = read(repo, options.base), read(repo, options.head)
-        params = _flatten(repo.params.diff(options.base, options.head))
-        metrics = _flatten(repo.metrics.diff(options.base, options.head))
-        comparison = compare_revisions(before, after)
-        notes = caveats(before, after, comparison)
-        text, pictures = report(before, after, comparison, params, metrics, notes)
+    before, after = read(options.base), read(options.head)
+    comparison = compare_revisions(before, after, seeds.read_all(paths.SEEDS)[0])
+    text, pictures = report(before, after, comparison, caveats(before, after, comparison))
 
     with artifacts.replacing(options.output) as folder:
         folder.mkdir()
@@ -48,25 +44,6 @@ def main() -> None:
             figures.write(folder / f"{name}.png", figure)
     print(text, end="")
     print(f"With pictures: {options.output}/report.html", file=sys.stderr)
-
-
-def compare_revisions(before: Revision, after: Revision) -> Comparison | None:
-    """Compare the predictions on the test set; None if the revisions have different test sets.
-
-    Raises:
-        UserError: their class lists differ.
-    """
-    if before.classes != after.classes:
-        lists = "; ".join(", ".join(revision.classes) for revision in (before, after))
-        raise UserError(f"{before.label} and {after.label} have different classes and cannot be compared: {lists}")
-    if not same_test_set(before, after):
-        return None
-    return compare(before.predictions, after.predictions, before.classes)
-
-
-def _flatten(difference: dict[str, dict[str, Differences]]) -> Differences:
-    """The differences that DVC found in all files, by key."""
-    return {key: change for changes in difference.get("diff", {}).values() for key, change in changes.items()}
 
 
 if __name__ == "__main__":

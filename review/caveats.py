@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from project import paths
+from project import paths, seeds
 from project.repository import git
+from project.text import code, escape
+from review.comparison import Comparison
 from review.revisions import Revision
-from review.significance import LEVEL, Comparison
 
 ONLY_READER = "evaluate"
-SPLITS = ("validation", "test")
+JUDGES = ("review", "project/seeds.py", "project/significance.py", "project/verdict.py")  # the code of the verdict
 
 
 def caveats(before: Revision, after: Revision, comparison: Comparison | None) -> list[str]:
@@ -27,7 +28,8 @@ def _data(before: Revision, after: Revision, comparison: Comparison | None) -> I
     for name, split in (("training", paths.TRAINING_SPLIT), ("validation", paths.VALIDATION_SPLIT)):
         if before.hash_of(split) != after.hash_of(split):
             yield f"The {name} splits differ: scores on them cannot be compared, and the data may cause a change."
-    if before.summary.get("arithmetic") != after.summary.get("arithmetic"):
+    known = [revision.summary["arithmetic"] for revision in (before, after) if "arithmetic" in revision.summary]
+    if len(set(known)) > 1:
         yield (
             "The models were trained with different floating-point arithmetic, on other kinds of CPU or by other code; "
             "that alone can change the accuracy by 0.1 points."
@@ -36,34 +38,40 @@ def _data(before: Revision, after: Revision, comparison: Comparison | None) -> I
 
 def _stale(before: Revision, after: Revision) -> Iterator[str]:
     for revision in (before, after):
+        label = escape(revision.label)
         if revision.stale:
-            reasons = "; ".join(revision.stale)
-            yield f"The results of {revision.label} are stale ({reasons}): run `dvc repro` there, and commit."
+            reasons = escape("; ".join(revision.stale))
+            yield f"The results of {label} are stale ({reasons}): run `dvc repro` there, and commit."
+        rows = revision.seeds.get(revision.recipe)
+        stale = 0 if rows is None else len(rows) - len(seeds.current(rows, revision.origin))
+        if stale:
+            yield (
+                f"{stale} of the measured seeds of {label} are of other code or data, and are not used: `make seeds` "
+                "trains them again."
+            )
+    if problems := list(dict.fromkeys([*before.unusable, *after.unusable])):
+        yield f"{len(problems)} tables of seeds cannot be used. The first: {escape(problems[0])}."
 
 
 def _selection(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
     if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
-        yield f"The test set reaches {', '.join(others)}: it may have been used for training or selection."
-    looks = git("log", "--format=%h", _span(before, after), "--", str(paths.PREDICTIONS)).count("\n") + 1
-    if looks > 1:
-        yield (
-            f"{looks} commits since {before.label} have results on the test set. If one was selected by them, its test "
-            "accuracy is biased upwards; select by the validation scores."
-        )
-    gain = {split: after.scores[split]["accuracy"] - before.scores[split]["accuracy"] for split in SPLITS}
-    if comparison and comparison.p < LEVEL and gain["test"] > 0 > gain["validation"]:
-        yield "Test accuracy rose while validation accuracy fell: selection by validation would not have chosen this."
+        yield f"The test set reaches {escape(', '.join(others))}: it may have been used for training or selection."
+    if comparison and comparison.validation:
+        test, validation = comparison.accuracy.interval(), comparison.validation.interval()
+        if test[0] > 0 and validation[1] < 0:
+            yield "Test accuracy rose and validation accuracy fell: selection by validation would not have chosen this."
 
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:
-    missing = git("rev-list", "--count", _span(after, before))
+    base, head = (revision.commit or "HEAD" for revision in (before, after))
+    missing = git("rev-list", "--count", f"{head}..{base}")
     if missing != "0":
         yield (
-            f"{before.label} has {missing} commits that {after.label} lacks; what they changed appears here "
-            "reversed. Merge them first."
+            f"{escape(before.label)} has {missing} commits that {escape(after.label)} lacks; what they changed appears "
+            "here reversed. Merge them first."
         )
-
-
-def _span(since: Revision, until: Revision) -> str:
-    """The commits that `until` has beyond `since`, for git; the workspace stands on HEAD."""
-    return f"{since.commit or 'HEAD'}..{until.commit or 'HEAD'}"
+    since = [] if after.commit is None else [after.commit]
+    changed = git("diff", "--name-only", "--merge-base", base, *since, "--", *JUDGES)
+    if changed:
+        files = ", ".join(map(code, changed.splitlines()))
+        yield f"{escape(after.label)} changes how reviews judge ({files}): read that change before this report."

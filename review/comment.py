@@ -9,6 +9,7 @@ is needed: the job whose token may write installs nothing.
 import argparse
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -18,6 +19,7 @@ from typing import Any
 
 MARKER = "<!-- the review of the results -->"
 AUTHOR = "github-actions[bot]"  # only this author's comment is replaced
+PICTURE = re.compile(r"^!\[.*\n\n?", re.MULTILINE)
 LONGEST = 60_000  # characters; GitHub takes 65,536
 
 
@@ -44,9 +46,9 @@ def main() -> None:
 
 def comment(report: str, pictures: str) -> str:
     """The report's text up to its pictures, below a marker that distinguishes it from other comments."""
-    text = report.partition("\n## Pictures\n")[0][:LONGEST]
-    link = f" [The pictures are in the artifact of its run.]({pictures})" if pictures else ""
-    return f"{MARKER}\n{text}\n\nThis report was made by the code of the pull request.{link}\n"
+    text = PICTURE.sub("", report.partition("\n## Pictures\n")[0])[:LONGEST]
+    link = f" [Its pictures are in the artifact of the run.]({pictures})" if pictures else ""
+    return f"{MARKER}\nThis report was made by the code of the pull request.{link}\n\n{text}\n"
 
 
 def find(comments: str, author: str) -> int | None:

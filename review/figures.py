@@ -1,5 +1,7 @@
 """The figures of a review."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap
@@ -8,11 +10,45 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from classifier import figures, scores
-from classifier.figures import BLUE, ORANGE
-from review.significance import is_correct
+from classifier.figures import BLUE, ORANGE, WIDTH, legend_below
+from project.significance import LEVEL
+from review.comparison import Comparison
 
 GALLERY = 10  # images in each gallery
 FEWER_TO_MORE = LinearSegmentedColormap.from_list("fewer_to_more", [ORANGE, "white", BLUE])
+
+
+def difference(comparison: Comparison, margin: float, title: str) -> Figure:
+    """A forest plot: the change of the accuracy and of each recall with its interval, beside ± the margin.
+
+    Filled marks are changes beyond chance: of the classes, by the p-values that are corrected for their number.
+    """
+    rows = [("all classes", comparison.accuracy, comparison.accuracy.p)]
+    rows += [(name, change, comparison.p[name]) for name, change in comparison.classes.items()]
+    figure = Figure(figsize=(WIDTH, 0.28 * len(rows) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    axes.axvspan(-100 * margin, 100 * margin, color="0.9", zorder=0, label=f"±{100 * margin:g} points: does not matter")
+    axes.axvline(0, color="0.4", linewidth=1, zorder=1)
+    for place, (_, change, p) in enumerate(rows):
+        found = p < LEVEL
+        colour = (BLUE if change.difference > 0 else ORANGE) if found else "0.35"
+        low, high = (100 * end for end in change.interval())
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.5 if place == 0 else 1.3, zorder=2)
+        axes.plot(
+            100 * change.difference, place, "D" if place == 0 else "o", markersize=7 if place == 0 else 5,
+            color=colour, markerfacecolor=colour if found else "white", zorder=3,
+        )  # fmt: skip
+    axes.axhline(0.5, color="0.8", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("difference in percentage points: accuracy of all images, recall of each class; 95 % intervals")
+    axes.set_title(textwrap.fill(title, 80), loc="left")
+    kinds = [("better, beyond chance", BLUE, BLUE), ("worse, beyond chance", ORANGE, ORANGE)]
+    for label, edge, face in [*kinds, ("chance can explain it", "0.35", "white")]:
+        axes.plot([], [], "o-", color=edge, markerfacecolor=face, label=label)
+    legend_below(figure, columns=2)
+    return figure
 
 
 def confusion_difference(changes: pd.DataFrame, title: str) -> Figure:
@@ -56,7 +92,7 @@ def compared_curves(histories: dict[str, pd.DataFrame], title: str) -> Figure:
         for history in histories.values():
             figures.mark_saved(axes, history, score, "model saved: last epoch")
         axes.set_ylabel(f"validation {axes.get_ylabel()}")
-    figures.legend_below(figure, columns=1)
+    legend_below(figure, columns=1)
     return figure
 
 
@@ -68,9 +104,13 @@ def changed_mistakes(
     wrong, other: predictions of the two runs on the same images. images: those of all mistakes in `wrong`, uint8 of
     shape (n, height, width). word: says in the captions when the predicted class was or is predicted.
     """
-    only_here = is_correct(other)[~is_correct(wrong)]
+    only_here = _is_correct(other)[~_is_correct(wrong)]
     mistakes = scores.mistakes(wrong, class_names)
     mistakes = mistakes[only_here[mistakes.index]]
     worst = mistakes.head(GALLERY)
     captions = figures.captions(worst, f"{word} predicted")
     return figures.gallery(images[worst.index], captions, f"{title}: {len(worst)} of {len(mistakes)} images")
+
+
+def _is_correct(predictions: pd.DataFrame) -> NDArray[np.bool_]:
+    return (predictions["predicted"] == predictions["actual"]).to_numpy()

@@ -2,10 +2,12 @@
 
 from markdown_it import MarkdownIt
 
+POLICY = "default-src 'none'; img-src 'self' file:; style-src 'unsafe-inline'"
 TEMPLATE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>Review</title>
 <style>
 body {{ font-family: sans-serif; max-width: 60rem; margin: 2rem auto; line-height: 1.5; }}
@@ -22,5 +24,5 @@ img {{ max-width: 100%; display: block; margin: 1.5rem 0; }}
 
 
 def page(text: str) -> str:
-    """The page of a Markdown text. HTML in the text is shown as text."""
-    return TEMPLATE.format(body=MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
+    """The page of a Markdown text. HTML in it is shown as text, and nothing is loaded but the report's pictures."""
+    return TEMPLATE.format(policy=POLICY, body=MarkdownIt("commonmark", {"html": False}).enable("table").render(text))

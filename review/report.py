@@ -3,27 +3,26 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from classifier.notation import percent
-from project.text import mean_and_sd, table
+from project.significance import LEVEL, Change, gain_of_the_best
+from project.text import Markdown, code, escape, table
+from project.verdict import MARGIN, Sample, interval, judge, p_value, points
 from review import figures
+from review.comparison import Comparison
+from review.looks import Looks, looks
 from review.revisions import Revision
-from review.significance import LEVEL, Change, Comparison, SeedNoise, seed_noise
-from review.verdict import in_points, interval, judge, p_value
 
 MOVED_CELLS = 10  # rows in the table of the confusion matrix's largest changes
-
-# Of metrics/evaluate.json and train.json, the most important first; higher is better for all but the losses
-SCORES = [
-    f"{split}.{score}"
-    for split in ("test", "validation", "train")
-    for score in ("accuracy", "loss", "f1", "recall", "precision")
-] + ["best_val_accuracy", "best_val_loss"]
-COSTS = {"parameters": "parameters", "epochs": "epochs", "images_seen": "images seen in training"}
-
-Differences = dict[str, dict[str, Any]]  # by key, as DVC's diffs give them: old and new
+# From here on, a worse calibration or log loss is mentioned beside the verdict: a point, and 0.01 nats
+NOTABLE = 0.01
+SIZES = {
+    "parameters": "parameters",
+    "multiply_adds": "MACs per image",
+    "epochs": "epochs",
+    "images_seen": "images seen in training",
+}
 
 
 class Report(NamedTuple):
@@ -33,131 +32,220 @@ class Report(NamedTuple):
     pictures: dict[str, Figure]
 
 
-def report(
-    before: Revision,
-    after: Revision,
-    comparison: Comparison | None,
-    params: Differences,
-    metrics: Differences,
-    caveats: Sequence[str],
-) -> Report:
+def report(before: Revision, after: Revision, comparison: Comparison | None, caveats: Sequence[str]) -> Report:
     """Report how the results of two revisions differ.
 
-    comparison: None if their test sets differ. params, metrics: the differences that DVC finds. caveats: as by
-    caveats.caveats.
+    comparison: None if their test sets differ. caveats: as by caveats.caveats.
     """
-    seeds = before.seeds | after.seeds
-    recipes = {revision.recipe: revision.label for revision in (after, before)}
-    noise = seed_noise({label: seeds[name] for name, label in recipes.items() if name in seeds})
     pictures = dict(_pictures(before, after, comparison))
+    summary = _summary(before, after, comparison) if comparison else [_not_comparable()]
     sections = [
-        f"# Review: {before.label} → {after.label}",
-        _verdict(before, after, params, comparison, noise),
+        f"# Review: {escape(before.label)} → {escape(after.label)}",
+        summary[0],
         *(f"> **Note:** {caveat}" for caveat in caveats),
+        *summary[1:],
         "## What changed",
-        *_what_changed(before, after, params),
-        "## Scores",
-        _scores(metrics),
-        *(_evidence(comparison, noise) if comparison else ()),
-        "## Cost of the training",
-        table(
-            ["", "before", "after"],
-            [[name, _number(before.summary.get(key)), _number(after.summary.get(key))] for key, name in COSTS.items()],
-        ),
+        *_what_changed(before, after),
+        *(_evidence(comparison) if comparison else ()),
         "## Pictures",
-        *(f"![{title}]({name}.png)" for name, (title, _) in pictures.items()),
+        *(f"![{title}]({name}.png)" for name, (title, _) in pictures.items() if name != "difference"),
     ]
     return Report("\n\n".join(sections) + "\n", {name: figure for name, (_, figure) in pictures.items()})
 
 
-def _verdict(
-    before: Revision, after: Revision, params: Differences, comparison: Comparison | None, noise: SeedNoise | None
-) -> str:
-    if not comparison:
-        return "**Not comparable.** The two were measured on different test sets."
-    only_seed = set(params) == {"train.seed"} and before.code == after.code
-    kind, reason = judge(comparison, noise.margin if noise else None, only_seed)
-    significant = [change for change in comparison.classes if change.p < LEVEL]
-    fell = [change.name for change in significant if change.recall.difference < 0]
-    rose = [change.name for change in significant if change.recall.difference > 0]
-    classes = [f"{how} in {', '.join(names)}" for how, names in (("fell", fell), ("rose", rose)) if names]
-    if only_seed or not classes:
-        return f"**{kind}.** {reason}"
-    return f"**{kind}.** {reason} Between these two runs recall {' and '.join(classes)}."
+def _not_comparable() -> str:
+    return "**Not comparable.** The two were measured on different test sets."
 
 
-def _what_changed(before: Revision, after: Revision, params: Differences) -> Iterator[str]:
-    code = sorted(path for path in before.code | after.code if before.code.get(path) != after.code.get(path))
-    if params:
-        yield table(
-            ["param", "before", "after"],
-            [[key, change.get("old"), change.get("new")] for key, change in sorted(params.items())],
+def _summary(before: Revision, after: Revision, comparison: Comparison) -> list[str]:
+    """What decides: the verdicts, the difference as a picture, the costs, the looks, the calibration, the classes."""
+    tried = looks(before, after)
+    size = (
+        f"{name}: {_number(before.summary.get(key))} → {_number(after.summary.get(key))}"
+        for key, name in SIZES.items()
+        if before.summary.get(key) != after.summary.get(key)
+    )
+    return [
+        *_verdicts(before, after, comparison, tried.since),
+        "![The difference of the recipes, with intervals](difference.png)",
+        "\n".join(
+            f"- **{title}:** {text}"
+            for title, text in (
+                ("Costs", ", ".join(size) or "the same number of parameters, MACs and images seen in training"),
+                ("Looks at the test set", _looks(comparison, tried)),
+                ("Calibration", _calibration(comparison)),
+                ("Classes", _classes(comparison)),
+            )
+        ),
+    ]
+
+
+def _verdicts(before: Revision, after: Revision, comparison: Comparison, tried: int) -> Iterator[str]:
+    """The verdict on the test set, and that on the validation set: first, while the change is not committed."""
+    if comparison.same_model:
+        yield "**The same model.** The model files have the same hash, so no result can differ but by evaluation."
+        return
+    if comparison.same_recipe:
+        yield (
+            "**The same recipe.** Nothing that a score depends on differs but the seed of the training, so every "
+            f"difference is chance. Test accuracy {percent(before.correct['test'].mean())} → "
+            f"{percent(after.correct['test'].mean())}."
         )
-    if code:
-        yield f"Code behind the results: {', '.join(f'`{path}`' for path in code)}."
-    if not params and not code:
+        return
+    samples = [
+        Sample(runs, _operations(revision)) for runs, revision in zip(comparison.runs, (before, after), strict=True)
+    ]
+    kind, reason = judge(comparison.accuracy, "test", samples[0], samples[1], tried)
+    test = f"**{kind}.** {reason}{_warnings(comparison)}"
+    if comparison.validation is None:
+        yield test
+        return
+    kind, reason = judge(comparison.validation, "validation", samples[0], samples[1])
+    if after.commit is None:
+        yield f"**On validation: {kind}.** {reason}"
+        yield f"For the decision to merge, on the test set: {test}"
+    else:
+        yield test
+        yield f"On validation: {kind}. {reason}"
+
+
+def _operations(revision: Revision) -> float:
+    """The floating-point operations of the training: 2 for a MAC, thrice for both passes. 0 if they are unknown."""
+    numbers = [revision.summary.get(key) for key in ("multiply_adds", "images_seen")]
+    return float(6 * numbers[0] * numbers[1]) if isinstance(numbers[0], int) and isinstance(numbers[1], int) else 0.0
+
+
+def _warnings(comparison: Comparison) -> str:
+    """Sentences on a calibration or log loss that is worse, whatever the accuracy."""
+    was, now = comparison.gap
+    texts = []
+    if _is_worse(comparison.miscalibration):
+        direction = "under-confident" if now < 0 else "over-confident"
+        texts.append(
+            f"But the new model is {direction}: its mean confidence differs from its accuracy by {100 * now:+.1f} "
+            f"points (before: {100 * was:+.1f})."
+        )
+    if _is_worse(comparison.loss):
+        texts.append(f"The log loss rose from {comparison.loss.before:.3f} to {comparison.loss.after:.3f} nats.")
+    return "".join(f" {text}" for text in texts)
+
+
+def _is_worse(change: Change) -> bool:
+    """Whether a value that should be small rose beyond chance and notably."""
+    return change.difference > NOTABLE and change.interval()[0] > 0
+
+
+def _looks(comparison: Comparison, tried: Looks) -> str:
+    text = f"{tried.since} since the two parted, {tried.ever} ever."
+    if tried.since == 1:
+        return text
+    gain = 100 * gain_of_the_best(tried.since, comparison.accuracy)
+    return (
+        f"{text} The best of {tried.since} equal recipes appears better by {gain:.2f} points on average. Here, "
+        f"*Better* needs p < {LEVEL / tried.since:.2g}. Select by the validation set."
+    )
+
+
+def _calibration(comparison: Comparison) -> str:
+    was, now = (f"{100 * gap:+z.1f}" for gap in comparison.gap)
+    grown = comparison.miscalibration
+    loss = comparison.loss
+    return (
+        f"mean confidence − accuracy {was} → {now} points, distance from 0 {100 * grown.difference:+z.1f} "
+        f"({interval(grown, 100, 1)}); log loss {loss.difference:+z.4f} nats ({interval(loss, 1, 4)})."
+    )
+
+
+def _classes(comparison: Comparison) -> str:
+    if comparison.same_recipe or comparison.same_model:
+        return "the recipe is the same."
+    changed = {name: change.difference for name, change in comparison.classes.items() if comparison.p[name] < LEVEL}
+    fell = [str(escape(name)) for name, difference in changed.items() if difference < 0]
+    rose = [str(escape(name)) for name, difference in changed.items() if difference > 0]
+    texts = [f"recall {how} in {', '.join(names)}" for how, names in (("fell", fell), ("rose", rose)) if names]
+    return f"{'; '.join(texts)}." if texts else "no recall changed beyond what seeds and the sample of images explain."
+
+
+def _what_changed(before: Revision, after: Revision) -> Iterator[str]:
+    keys = sorted(key for key in before.params | after.params if before.params.get(key) != after.params.get(key))
+    changed = sorted(path for path in before.code | after.code if before.code.get(path) != after.code.get(path))
+    if keys:
+        rows = [[code(key), *(_param(revision, key) for revision in (before, after))] for key in keys]
+        yield table(["param", "before", "after"], rows)
+    if changed:
+        yield f"Code behind the results: {', '.join(map(code, changed))}."
+    if not keys and not changed:
         yield "Neither params nor code."
 
 
-def _scores(metrics: Differences) -> str:
-    rows = []
-    for name in filter(metrics.__contains__, SCORES):
-        old, new = (metrics[name].get(key) for key in ("old", "new"))
-        if old is None or new is None:
-            rows.append([name, _number(old), _number(new), "", ""])
-            continue
-        better = (new < old) == name.endswith("loss")
-        rows.append([name, _number(old), _number(new), f"{new - old:+z.4f}", "▲ better" if better else "▽ worse"])
-    if not rows:
-        return "No score differs."
-    return table(["score", "before", "after", "change", ""], rows)
+def _param(revision: Revision, key: str) -> Markdown | None:
+    return code(f"{revision.params[key]!s:.200}") if key in revision.params else None
 
 
-def _evidence(comparison: Comparison, noise: SeedNoise | None) -> Iterator[str]:
-    found = comparison.outcomes
-    yield "## Is the difference more than chance?"
-    yield _difference(comparison)
+def _evidence(comparison: Comparison) -> Iterator[str]:
+    yield "## Scores"
+    yield _scores(comparison)
     yield (
-        f"Of {sum(found):,} images {found.newly_correct} are newly correct and {found.newly_wrong} newly wrong; "
-        f"{found.both:,} are correct in both, {found.neither} in neither. McNemar's exact test: "
-        f"{p_value(comparison.p)}."
+        f"With {1 - LEVEL:.0%} intervals of the differences; ▲ better and ▽ worse stand where the interval excludes 0. "
+        "Accuracies are means over the seeds, whose number is above. Log loss and calibration are those of the two "
+        f"committed models. {comparison.newly_correct} test images are newly correct, {comparison.newly_wrong} newly "
+        f"wrong in these two. The margin that matters is {100 * MARGIN:g} points (`MARGIN` in `project/verdict.py`), "
+        f"the level {100 * LEVEL:g} %."
     )
-    yield _seed_noise(noise)
     yield "## By class"
     yield _by_class(comparison)
     yield (
-        f"With {1 - LEVEL:.0%} intervals of the changes. p (Holm): McNemar's exact test on the class's images, "
-        f"corrected by Holm's method for {len(comparison.classes)} comparisons; below {LEVEL} in bold. These tests "
-        "consider the sampling of the test images, not the seeds of the training."
+        f"The recall's {1 - LEVEL:.0%} intervals contain the seeds' share, and are those of single classes, not "
+        f"simultaneous. p is corrected by Holm's method for {len(comparison.classes)} classes; below {LEVEL} in bold. "
+        "The precision is that of the two committed models."
     )
     yield "## Largest changes in the confusion matrix"
     yield _moved_cells(comparison)
 
 
-def _difference(comparison: Comparison) -> str:
-    accuracy, loss, (was, now) = comparison.accuracy, comparison.loss, comparison.calibration
-    change = f"{loss.difference:+z.4f} ({interval(loss, 1, 4)})"
-    return table(
-        ["on the same test images", "before", "after", f"change ({1 - LEVEL:.0%} interval)"],
+def _scores(comparison: Comparison) -> str:
+    rows: list[list[object]] = []
+    for name, change in (("validation accuracy", comparison.validation), ("test accuracy", comparison.accuracy)):
+        if change:
+            rows.append([name, percent(change.before), percent(change.after), points(change), _mark(change, 1)])
+    loss, off = comparison.loss, comparison.miscalibration
+    rows.append(
         [
-            ["accuracy", percent(accuracy.before), percent(accuracy.after), in_points(accuracy)],
-            ["log loss, nats", f"{loss.before:.4f}", f"{loss.after:.4f}", change],
-            ["expected calibration error", f"{was:.4f}", f"{now:.4f}", f"{now - was:+z.4f}"],
-        ],
-    )
+            "test log loss, nats", f"{loss.before:.4f}", f"{loss.after:.4f}",
+            f"{loss.difference:+z.4f} ({interval(loss, 1, 4)})", _mark(loss, -1),
+        ]
+    )  # fmt: skip
+    rows.append(
+        [
+            "distance of confidence from accuracy, points", f"{100 * off.before:.2f}", f"{100 * off.after:.2f}",
+            points(off).replace(" points", ""), _mark(off, -1),
+        ]
+    )  # fmt: skip
+    return table(["score", "before", "after", "difference", ""], rows)
+
+
+def _mark(change: Change, good: int) -> str:
+    """Whether a change is for the better beyond chance; good: the sign of a change for the better."""
+    low, high = change.interval()
+    if low <= 0 <= high:
+        return ""
+    return "▲ better" if change.difference * good > 0 else "▽ worse"
 
 
 def _by_class(comparison: Comparison) -> str:
     rows = []
-    for change in comparison.classes:
-        p = f"**{p_value(change.p)}**" if change.p < LEVEL else p_value(change.p)
-        rows.append([change.name, *_class_cells(change.recall), p, *_class_cells(change.precision)])
-    return table(["class", "recall", "change in points", "p (Holm)", "precision", "change in points"], rows)
-
-
-def _class_cells(change: Change) -> tuple[str, str]:
-    difference = f"{100 * change.difference:+z.1f} ({interval(change, 100, 1)})"
-    return f"{change.before:.3f} → {change.after:.3f}", difference
+    for name, change in comparison.classes.items():
+        p, (was, now) = comparison.p[name], comparison.precision[name]
+        rows.append(
+            [
+                name,
+                f"{change.before:.3f} → {change.after:.3f}",
+                f"{100 * change.difference:+z.1f} ({interval(change, 100, 1)})",
+                Markdown(f"**{p_value(p)}**") if p < LEVEL else p_value(p),
+                f"{was:.3f} → {now:.3f}",
+            ]
+        )
+    return table(["class", "recall", "difference in points", "p (Holm)", "precision"], rows)
 
 
 def _moved_cells(comparison: Comparison) -> str:
@@ -169,30 +257,16 @@ def _moved_cells(comparison: Comparison) -> str:
     return table(["true class", "predicted", "before", "after", "change"], rows)
 
 
-def _seed_noise(noise: SeedNoise | None) -> str:
-    if noise is None:
-        return "Seed noise: not measured for the params of either; `make seeds` measures it."
-    measured = "; ".join(
-        f"{label}: {mean_and_sd(float(np.mean(values)), float(np.std(values, ddof=1)), len(values))}"
-        for label, values in noise.runs.items()
-    )
-    text = (
-        f"Seed noise, as mean ± standard deviation of the test accuracy: {measured}. By their seeds alone, two runs of "
-        f"one recipe differ by up to {100 * noise.margin:.2f} points in {1 - LEVEL:.0%} of all cases."
-    )
-    if noise.p is not None:
-        text += f" The two means, by Welch's t-test: {p_value(noise.p)}."
-    return text
-
-
 def _pictures(
     before: Revision, after: Revision, comparison: Comparison | None
 ) -> Iterator[tuple[str, tuple[str, Figure]]]:
     """Each picture's name, title and figure."""
     histories = {revision.label: revision.history for revision in (before, after)}
     if comparison:
+        yield "difference", ("", figures.difference(comparison, MARGIN, f"{before.label} → {after.label}"))
         title = f"Test set: changes in the confusion matrix from {before.label} to {after.label}"
-        yield "confusion_difference", (title, figures.confusion_difference(comparison.cells, title))
+        figure = figures.confusion_difference(comparison.cells, title)
+        yield "confusion_difference", ("Changes in the confusion matrix", figure)
     yield "learning_curves", ("Learning curves", figures.compared_curves(histories, "Learning curves"))
     if comparison:
         for name, title, wrong, other, word in (
@@ -206,7 +280,5 @@ def _pictures(
                 yield name, (title, figure)
 
 
-def _number(value: Any) -> str | None:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return None if value is None else f"{value:,}"
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "not known"

@@ -1,6 +1,5 @@
-"""The params and results of a revision, read from git through DVC: no cache and no remote is needed."""
+"""The params and results of a revision, read from git alone."""
 
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,21 +7,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from dvc.repo import Repo
 from numpy.typing import NDArray
 from pydantic import FiniteFloat, TypeAdapter
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from classifier import tables
 from classifier.errors import UserError
-from classifier.params import PARAMS
+from classifier.params import PARAMS, load_yaml
 from project import paths, seeds
-from project.repository import at_revision
+from project.seeds import Origin
+from project.snapshot import Snapshot, snapshot, stages
 from project.stale import stale
 
 NEEDED = (
     PARAMS,
+    paths.DVC_YAML,
     paths.DVC_LOCK,
     paths.TRAINING_SUMMARY,
     paths.SCORES,
@@ -37,24 +35,30 @@ SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 class Revision:
     """A revision's params and results.
 
-    name: as the user gave it. commit: None for the workspace. recipe: see project.seeds. lock: the stages of dvc.lock.
-    summary, scores, predictions, history: as train and evaluate wrote them. mistakes: the images of the wrong
-    predictions, in the order of predictions, uint8 of shape (n, height, width); None if the revision lacks them.
-    seeds: the test accuracies of several seeds, by recipe. stale: why the results are stale, empty if they are not.
-    test_readers: the stages that depend on the test split.
+    name: as the user gave it. commit: None for the workspace. params: by their full names. recipe: see project.seeds.
+    seed: of the training. lock: the stages of dvc.lock. summary, scores, predictions, history: as train and evaluate
+    wrote them. correct: whether each image is classified correctly, bool of shape (n,), by split; older revisions have
+    the test split only. mistakes: the images of the wrong predictions, in the order of predictions, uint8 of shape
+    (n, height, width); None if the revision lacks them. seeds: the tables of seeds, by recipe. unusable: why other
+    tables of seeds cannot be used. stale: why the results are stale, empty if they are not. test_readers: the stages
+    that depend on the test split.
     """
 
     name: str
     commit: str | None
+    params: dict[str, Any]
     recipe: str
+    seed: int
     classes: list[str]
     lock: dict[str, Any]
     summary: dict[str, Any]
     scores: dict[str, dict[str, float]]
     predictions: pd.DataFrame
+    correct: dict[str, NDArray[np.bool_]]
     history: pd.DataFrame
     mistakes: NDArray[np.uint8] | None
-    seeds: dict[str, list[float]]
+    seeds: dict[str, pd.DataFrame]
+    unusable: list[str]
     stale: list[str]
     test_readers: list[str]
 
@@ -64,6 +68,17 @@ class Revision:
             return self.name
         short = self.commit[:7]
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+    @cached_property
+    def origin(self) -> Origin:
+        """The code and data of the results."""
+        return seeds.origin(self.lock)
+
+    @property
+    def model(self) -> str | None:
+        """The hash of the model file."""
+        outs = self.lock.get("train", {}).get("outs", [])
+        return next((out["md5"] for out in outs if out["path"] == str(paths.MODEL)), None)
 
     @property
     def code(self) -> dict[str, str]:
@@ -86,39 +101,29 @@ def same_test_set(before: Revision, after: Revision) -> bool:
     )
 
 
-def read(repo: Repo, name: str) -> Revision:
+def read(name: str) -> Revision:
     """Read a revision's params and results.
 
     Raises:
         UserError: there is no such revision, it holds no results, or they are not what the stages write.
     """
-    with tempfile.TemporaryDirectory() as temporary, at_revision(repo, name) as commit:
-        folder = Path(temporary)
-        seeds_tables = repo.dvcfs.find(str(paths.SEEDS)) if repo.dvcfs.exists(str(paths.SEEDS)) else []
-        for path in filter(repo.dvcfs.exists, [*map(str, NEEDED), str(paths.MISTAKES), *seeds_tables]):
-            target = folder / path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            repo.dvcfs.get_file(path, str(target))
+    files = snapshot(name)
+    optional = [paths.CORRECT, paths.MISTAKES, *files.files(paths.SEEDS)]
+    with files.extracted([*NEEDED, *optional]) as folder:
         for needed in NEEDED:
             if not (folder / needed).exists():
                 raise UserError(f"{name} holds no results: {needed} is missing; run dvc repro there, and commit")
         try:
-            return _parse(name, commit, folder, stale=stale(repo), test_readers=_test_readers(repo))
-        except (UserError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
+            return _parse(files, folder)
+        except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = " ".join(str(error).replace(f"{folder}/", "").split())
             raise UserError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
 
-def _test_readers(repo: Repo) -> list[str]:
+def _test_readers(folder: Path) -> list[str]:
     """The stages that depend on the test split, or on the folder of all splits."""
     read = {str(paths.TEST_SPLIT), str(paths.PREPARED)}
-    return sorted({stage.name for stage in repo.index.stages for dep in stage.deps if dep.def_path in read})
-
-
-def _accuracies(folder: Path) -> dict[str, list[float]]:
-    """The test accuracies of each recipe with at least two seeds, which is what a standard deviation needs."""
-    by_recipe = {path.stem: seeds.read_accuracies(path) for path in folder.glob("*.csv")}
-    return {recipe: accuracies for recipe, accuracies in by_recipe.items() if len(accuracies) > 1}
+    return sorted(name for name, stage in stages(folder).items() if read & set(map(str, stage.deps)))
 
 
 def _scores(path: Path) -> dict[str, dict[str, float]]:
@@ -129,24 +134,48 @@ def _scores(path: Path) -> dict[str, dict[str, float]]:
     return scores
 
 
-def _parse(name: str, commit: str | None, folder: Path, **about: list[str]) -> Revision:
+def _correct(folder: Path, predictions: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+    of_test = (predictions["predicted"] == predictions["actual"]).to_numpy()
+    path = folder / paths.CORRECT
+    if not path.exists():  # older than that file
+        return {"test": of_test}
+    correct = tables.read_correct(path)
+    if not np.array_equal(correct.get("test", ()), of_test):
+        raise ValueError(f"{path} does not belong to {paths.PREDICTIONS}")
+    return correct
+
+
+def _parse(files: Snapshot, folder: Path) -> Revision:
     """The revision whose files are in a folder."""
-    yaml = YAML(typ="safe")
-    params = yaml.load(folder / PARAMS)
+    params = load_yaml(folder / PARAMS)
     classes = [str(name) for name in params["dataset"]["classes"]]
     predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
     mistakes = folder / paths.MISTAKES
+    seeds_tables, unusable = seeds.read_all(folder / paths.SEEDS)
     return Revision(
-        name=name,
-        commit=commit,
+        name=files.name,
+        commit=files.commit,
+        params=flat(params),
         recipe=seeds.recipe(params),
+        seed=int(params["train"]["seed"]),
         classes=classes,
-        lock=yaml.load(folder / paths.DVC_LOCK)["stages"],
+        lock=load_yaml(folder / paths.DVC_LOCK)["stages"],
         summary=tables.read_summary(folder / paths.TRAINING_SUMMARY),
         scores=_scores(folder / paths.SCORES),
         predictions=predictions,
+        correct=_correct(folder, predictions),
         history=tables.read_history(folder / paths.HISTORY),
         mistakes=tables.read_mistakes(mistakes, predictions) if mistakes.exists() else None,
-        seeds=_accuracies(folder / paths.SEEDS),
-        **about,
+        seeds=seeds_tables,
+        unusable=unusable,
+        stale=stale(files),
+        test_readers=_test_readers(folder),
     )
+
+
+def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested params by their full names, as in train.epochs."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

@@ -8,11 +8,19 @@ other words of an error make no result stale.
 
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import zc.lockfile
+
+from classifier import artifacts
+from classifier.errors import UserError
 from classifier.provenance import Inputs
 from project import cli
+
+LOCK = Path(".dvc/tmp/stage.lock")
 
 
 def main(arguments: list[str]) -> None:
@@ -27,8 +35,34 @@ def main(arguments: list[str]) -> None:
         options = cli.parser(module.__doc__, prog=f"python -m stages {name}")
         for parameter in inspect.signature(stage).parameters:
             options.add_argument(f"--{parameter}", type=Path, required=True, metavar="PATH")
-        stage(**vars(options.parse_args(arguments[1:])))
-        inputs.check()
+        paths = vars(options.parse_args(arguments[1:]))
+        with only_stage():
+            for folder in {path.parent for path in paths.values()}:
+                for leftover in folder.glob(".*.tmp"):  # of a stage that was killed
+                    artifacts.remove(leftover)
+            stage(**paths)
+            inputs.check()
+
+
+@contextmanager
+def only_stage() -> Iterator[None]:
+    """Hold the lock that lets only one stage at a time run in a folder.
+
+    DVC has a lock of its own, but a stage goes on when its DVC is killed.
+
+    Raises:
+        UserError: another stage is running.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = zc.lockfile.LockFile(str(LOCK), content_template="process {pid} on {hostname}")
+    except zc.lockfile.LockError:
+        holder = LOCK.read_text(encoding="utf-8").strip()
+        raise UserError(f"a stage is running in this folder, {holder}; wait until it has ended, or end it") from None
+    try:
+        yield
+    finally:
+        lock.close()
 
 
 if __name__ == "__main__":

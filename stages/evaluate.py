@@ -1,7 +1,8 @@
 """Measure the trained model on the training, validation and test split.
 
 This is the only stage that measures anything on the test split. It writes the scores of all three splits, and for the
-test split what a review needs: every prediction, the confusion matrix, and the images of all mistakes.
+test split what a review needs: every prediction, the confusion matrix, and the images of all mistakes. Of the
+validation split, it writes which images are classified correctly.
 """
 
 import math
@@ -29,6 +30,7 @@ def evaluate(
     metrics: Path,
     per_class: Path,
     predictions: Path,
+    correct: Path,
     confused_pairs: Path,
     confusion_train: Path,
     confusion_test: Path,
@@ -66,7 +68,10 @@ def evaluate(
 
     predicted = scores.predictions(labels["test"], probabilities["test"], class_names)
     tables.write(predictions, predicted, tables.predictions_schema(class_names))
-    artifacts.write_array(mistakes, test_images[probabilities["test"].argmax(axis=1) != labels["test"]])
+    right = {split: probabilities[split].argmax(axis=1) == labels[split] for split in ("validation", "test")}
+    rows = [(split, len(bits), tables.pack(bits)) for split, bits in right.items()]
+    tables.write(correct, pd.DataFrame(rows, columns=list(tables.CORRECT)), tables.CORRECT)
+    artifacts.write_array(mistakes, test_images[~right["test"]])
 
 
 def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evaluate) -> NDArray[np.floating]:
@@ -88,5 +93,5 @@ def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evalua
         predicted = [(one + other) / 2 for one, other in zip(predicted, flipped, strict=True)]
     probabilities: NDArray[np.floating] = np.concatenate(predicted)
     if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # False for NaN
-        raise UserError("the model's outputs are not probabilities; dvc repro --force train trains it anew")
+        raise UserError("the model's outputs are not probabilities; dvc repro --force train trains another one")
     return probabilities

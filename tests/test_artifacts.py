@@ -43,12 +43,12 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["b"]
 
 
-def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".folder.tmp").mkdir()
-    (tmp_path / ".folder.tmp" / "file").write_text("incomplete")
-    with artifacts.replacing(tmp_path / "folder") as temporary:
-        temporary.mkdir()
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+def test_two_processes_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with artifacts.replacing(tmp_path / "file") as first, artifacts.replacing(tmp_path / "file") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "first"  # which was complete last
 
 
 def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_corrupt_array_is_a_one_line_error(tmp_path: Path, damage: Callable[[b
     artifacts.write_array(path, np.arange(5))
     assert artifacts.read_array(path).tolist() == [0, 1, 2, 3, 4]
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=r"array\.npy is not a whole NumPy array \(.+\); dvc repro makes it$"):
+    with pytest.raises(UserError, match=r"array\.npy is not a whole NumPy array \(.+\); make repro makes it$"):
         artifacts.read_array(path)
 
 

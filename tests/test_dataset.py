@@ -41,7 +41,7 @@ def test_an_invalid_idx_file_is_refused(tmp_path: Path, content: bytes, message:
 def test_an_idx_file_with_another_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").write_bytes(idx.encode(IMAGES))
     with pytest.raises(
-        UserError, match=r"images has SHA-256 \w{64}, params\.yaml has 0{64}; dvc repro fetches it again"
+        UserError, match=r"images has SHA-256 \w{64}, params\.yaml has 0{64}; make repro fetches it again"
     ):
         dataset.read_idx(tmp_path / "images", 3, "0" * 64)
 

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from seaborn.utils import relative_luminance
 
 from classifier import figures, scores, tables
-from experiments.figures import accuracy_by_compute
+from experiments.figures import GREY, accuracy_by_compute
 from review.figures import changed_mistakes, compared_curves, confusion_difference
 from tests.conftest import ROOT
 
@@ -254,8 +254,9 @@ def test_changed_mistakes_are_those_that_the_other_run_does_not_make() -> None:
 
 
 def experiments(*rows: tuple[str, float, float, float, int]) -> pd.DataFrame:
-    """The columns of the table of experiments that its figure uses."""
-    return pd.DataFrame(rows, columns=["name", "accuracy", "accuracy_sd", "compute", "seeds"])
+    """The columns of the table of experiments that its figure uses; none differs from the baseline."""
+    table = pd.DataFrame(rows, columns=["name", "accuracy", "accuracy_sd", "compute", "seeds"])
+    return table.assign(differs=False, earlier=False)
 
 
 def test_accuracy_by_compute_has_one_point_per_experiment_and_one_line_per_reference() -> None:
@@ -268,10 +269,24 @@ def test_accuracy_by_compute_has_one_point_per_experiment_and_one_line_per_refer
     assert lines == [pytest.approx([90.73, 90.73]), pytest.approx([96.7, 96.7])]
     assert {text.get_text() for text in axes.texts} == {"small", "large", "90.73 %  students", "96.7 %  WRN"}
     assert axes.get_xscale() == "log"
-    assert "experiment, mean ± 1 sd, 3 seeds" in legend_texts(figure)
-    assert "mean ± 1 sd, 3 to 5 seeds" in " ".join(
-        legend_texts(accuracy_by_compute(table.assign(seeds=[5, 3]), {}, ""))
-    )
+    assert axes.get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 seeds"
+    figure = accuracy_by_compute(table.assign(seeds=[5, 3]), {}, "")
+    assert figure.axes[0].get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 to 5 seeds"
+    assert accuracy_by_compute(table[:0], {}, "").axes[0].get_ylabel() == "test accuracy, %"
+
+
+def test_experiments_that_differ_from_the_baseline_are_filled_and_earlier_ones_are_grey() -> None:
+    table = experiments(("baseline", 0.9, 0, 12, 3), ("better", 0.94, 0, 120, 3), ("old", 0.92, 0, 60, 3))
+    figure = accuracy_by_compute(table.assign(differs=[False, True, False], earlier=[False, False, True]), {}, "")
+    points = {
+        float(np.asarray(line.get_ydata())[0]): (line.get_marker(), line.get_markerfacecolor())
+        for line in figure.axes[0].lines
+        if line.get_marker() in ("o", "D")
+    }
+    assert points == {90: ("o", "white"), 94: ("o", figures.BLUE), 92: ("D", GREY)}
+    assert legend_texts(figure) == [
+        "better or worse than the baseline", "baseline, or no difference shown", "earlier result, not compared"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,13 @@ def test_the_cnn_is_that_of_the_original_scripts(cnn: keras.Model) -> None:
     assert cnn.count_params() == 34_826
     kinds = [type(layer) for layer in cnn.layers]
     assert kinds == [
-        layers.InputLayer, layers.Rescaling, layers.Conv2D, layers.MaxPooling2D, layers.Conv2D, layers.MaxPooling2D,
-        layers.Flatten, layers.Dropout, layers.Dense, layers.Softmax,
+        layers.InputLayer, layers.Rescaling, layers.Cropping2D, layers.Conv2D, layers.MaxPooling2D, layers.Conv2D,
+        layers.MaxPooling2D, layers.Flatten, layers.Dropout, layers.Dense, layers.Softmax,
     ]  # fmt: skip
-    first, second, dense = cnn.layers[2], cnn.layers[4], cnn.layers[8]
+    first, second, dropout, dense = (cnn.layers[place] for place in (3, 5, 8, 9))
     assert (first.filters, first.kernel_size, first.activation.__name__) == (32, (3, 3), "relu")
     assert (second.filters, second.kernel_size, second.activation.__name__) == (64, (3, 3), "relu")
-    assert (dense.units, dense.activation.__name__, cnn.layers[7].rate) == (10, "linear", 0.5)
+    assert (dense.units, dense.activation.__name__, dropout.rate) == (10, "linear", 0.5)
 
 
 def test_standardized_images_have_mean_0_and_standard_deviation_1(cnn: keras.Model) -> None:
@@ -59,7 +59,19 @@ def test_the_residual_network_has_at_most_300_000_parameters_and_two_skip_connec
 
 
 def test_macs_are_those_counted_by_hand(cnn: keras.Model) -> None:
-    assert models.multiply_adds(cnn) == 26 * 26 * 9 * 32 + 11 * 11 * 9 * 32 * 64 + 1600 * 10
+    assert models.multiply_adds(cnn) == 24 * 24 * 9 * 32 + 10 * 10 * 9 * 32 * 64 + 1600 * 10
+
+
+@pytest.mark.parametrize("size", [28, 29, 30, 31])
+def test_the_pixels_that_the_cnn_crops_reach_no_output(size: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, size, size, 1)).astype(np.float32)
+    network = models.build(PARAMS.model, np.zeros((1, size, size), np.uint8), 10)
+    x = whole = network.get_layer("scaling")(images)
+    for layer in network.layers[2:]:
+        x = layer(x)
+        whole = whole if isinstance(layer, layers.Cropping2D) else layer(whole)
+    np.testing.assert_allclose(x, whole, rtol=1e-5)
+    assert network.layers[2].output.shape[1:3] == (size - (size - 6) % 4,) * 2
 
 
 def test_the_saved_model_takes_raw_pixels(cnn: keras.Model, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_an_invalid_summary_is_refused(tmp_path: Path, content: str, message: st
     artifacts.write_json(path, {"epochs": 25, "loss": 1.0, "arithmetic": "0a"})
     assert tables.read_summary(path) == {"epochs": 25, "loss": 1.0, "arithmetic": "0a"}
     path.write_text(content)
-    with pytest.raises(UserError, match=rf"summary\.json: .*{message}[^\n]*; dvc repro makes it anew"):
+    with pytest.raises(UserError, match=rf"summary\.json: .*{message}[^\n]*; make repro makes it"):
         tables.read_summary(path)
 
 

@@ -1,0 +1,180 @@
+"""The files of a commit or of the working tree, and the stages that its dvc.yaml and dvc.lock describe.
+
+Only git's objects and the working tree are read: no network, no DVC cache, and no code of a revision is run. DVC's own
+reader would open what a hostile dvc.yaml points to.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dvc.scm import SCM, RevError, resolve_rev
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from classifier.errors import UserError
+from classifier.params import load_yaml
+from project import paths
+from project.repository import WORKSPACE, unknown_revision
+
+LARGEST = 200 * 2**20  # bytes of a file; what the stages write into git is far smaller
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """name: as the user gave it. commit: None for the working tree."""
+
+    name: str
+    commit: str | None
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None if there is no such file, or if it is a link or not a regular file.
+
+        Raises:
+            UserError: the file is too large to be a result.
+        """
+        size = self._size(path)
+        if size is None:
+            return None
+        if size > LARGEST:
+            raise UserError(f"{path} of {self.name} has {size:,} bytes, more than any result")
+        return path.read_bytes() if self.commit is None else _git("cat-file", "blob", f"{self.commit}:{path}")
+
+    def files(self, folder: Path = Path()) -> list[Path]:
+        """The files below a folder that git tracks or, in the working tree, would track; in order."""
+        if self.commit is None:
+            listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", str(folder))
+        else:
+            listed = _git("ls-tree", "-z", "-r", "--name-only", self.commit, "--", f"{folder}/" if folder.name else ".")
+        return sorted({Path(name) for name in listed.decode(errors="replace").split("\0") if name})
+
+    @contextmanager
+    def extracted(self, wanted: list[Path]) -> Iterator[Path]:
+        """A temporary folder with those of the wanted files that there are."""
+        with tempfile.TemporaryDirectory() as temporary:
+            for path in wanted:
+                content = self.read(path)
+                if content is not None:
+                    target = Path(temporary, path)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content)
+            yield Path(temporary)
+
+    def _size(self, path: Path) -> int | None:
+        if self.commit is None:
+            return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+        fields = _git("ls-tree", "-z", "--long", self.commit, "--", str(path)).decode(errors="replace").split()
+        return int(fields[3]) if len(fields) > 4 and fields[0].startswith("100") else None
+
+
+def snapshot(name: str) -> Snapshot:
+    """The snapshot of a branch, a tag, a commit, a DVC experiment or the workspace.
+
+    Raises:
+        UserError: there is no such revision, or the current folder is not the top folder of a git repository.
+    """
+    if not paths.DVC_YAML.exists() or not Path(".git").exists():
+        raise UserError("this is not a DVC project in a git repository; run from the project's top folder")
+    if name == WORKSPACE:
+        return Snapshot(name, None)
+    try:
+        return Snapshot(name, resolve_rev(SCM("."), name))
+    except RevError:
+        raise UserError(unknown_revision(name)) from None
+
+
+class _Lenient(BaseModel):
+    """A part of a file of DVC's, of which only the declared keys matter."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Item(_Lenient):
+    """A dep or output in dvc.lock."""
+
+    path: str
+    md5: str | None = None
+
+
+class Locked(_Lenient):
+    """A stage in dvc.lock."""
+
+    cmd: str | list[str]
+    deps: list[Item] = []
+    params: dict[str, dict[str, Any]] = {}
+    outs: list[Item] = []
+
+
+Named = list[str | dict[str, Any]]  # names, or names with their settings
+
+
+class Stage(BaseModel):
+    """A stage in dvc.yaml, as far as it is supported."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    cmd: str | list[str]
+    desc: str = ""
+    deps: Named = []
+    params: Named = []
+    outs: Named = []
+    metrics: Named = []
+    plots: Named = []
+
+    def outputs(self) -> dict[str, bool]:
+        """Whether each output is in DVC's cache, by its path."""
+        found: dict[str, bool] = {}
+        for item in (*self.outs, *self.metrics, *self.plots):
+            settings = item if isinstance(item, dict) else {item: {}}
+            found |= {path: (how or {}).get("cache", True) is not False for path, how in settings.items()}
+        return found
+
+
+STAGES = TypeAdapter(dict[str, Stage])
+LOCK = TypeAdapter(dict[str, Locked])
+
+
+def stages(folder: Path) -> dict[str, Stage]:
+    """The stages of the dvc.yaml in a folder.
+
+    Raises:
+        UserError: it is missing, is not what DVC reads, or uses what is not supported here.
+    """
+    found: dict[str, Stage] = _parsed(STAGES, folder / paths.DVC_YAML)
+    return found
+
+
+def lock(folder: Path) -> dict[str, Locked]:
+    """The stages of the dvc.lock in a folder.
+
+    Raises:
+        UserError: it is missing, or is not what DVC writes.
+    """
+    found: dict[str, Locked] = _parsed(LOCK, folder / paths.DVC_LOCK)
+    return found
+
+
+def is_inside(path: str) -> bool:
+    """Whether the path of a dep or output is in the repository."""
+    pure = PurePosixPath(path)
+    return "://" not in path and not pure.is_absolute() and ".." not in pure.parts
+
+
+def _parsed(kind: TypeAdapter[Any], path: Path) -> Any:
+    content = load_yaml(path)
+    try:
+        return kind.validate_python(content.get("stages", {}) if isinstance(content, dict) else content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        problem = "not supported" if first["type"] == "extra_forbidden" else first["msg"]
+        raise UserError(f"{path.name}: stages.{where}: {problem}") from None
+
+
+def _git(*arguments: str) -> bytes:
+    """What git prints; nothing if it fails. A clone with missing objects does not fetch them."""
+    command = ["git", "-c", "protocol.allow=never", *arguments]
+    return subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
