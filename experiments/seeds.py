@@ -63,9 +63,13 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
 
 
 def current(recipe: str) -> pd.DataFrame:
-    """The runs in a recipe's table that belong to the code and data of the working tree."""
+    """The runs in a recipe's table that belong to the code of the working tree.
+
+    Their data are those that the recipe describes, and may be others than those of the working tree.
+    """
     lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
-    return seeds.current(seeds.read(recipe), seeds.origin(lock.get("stages", {}), Path()))
+    runs = seeds.read(recipe)
+    return runs[runs["code"] == seeds.origin(lock.get("stages", {}), Path()).code]
 
 
 def run_results(repo: Repo, run: str) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from classifier.notation import percent
+from classifier.params import load_yaml
 from experiments import table
+from experiments.seeds import current
 from project import seeds
 from project.text import mean_and_sd
 from tests.conftest import ROOT
@@ -94,7 +95,7 @@ def test_files_in_the_layout_exist() -> None:
 
 def test_every_module_is_in_the_layout() -> None:
     (tree,) = code_blocks(read(ROOT / "docs/layout.md"), "text")
-    for package in ("stages", "classifier", "project", "review", "experiments"):
+    for package in ("stages", "classifier", "project", "review", "experiments", "pictures"):
         section = re.search(rf"^{package}/.*\n((?:  .*\n)+)", tree, re.MULTILINE)
         assert section is not None
         named = {name for line in section[1].splitlines() for name in line[:23].strip().split(", ")}
@@ -110,7 +111,7 @@ def test_the_readme_quotes_the_committed_metrics() -> None:
 
 def test_the_readme_quotes_the_accuracy_of_the_committed_params_over_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    accuracy = seeds.read(seeds.recipe(YAML(typ="safe").load(ROOT / "params.yaml")))["accuracy"]
+    accuracy = current(seeds.recipe(load_yaml(ROOT / "params.yaml")))["accuracy"]
     assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in unwrap(read(README))
 
 
