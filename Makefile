@@ -21,13 +21,16 @@ unexport PYTHONDONTWRITEBYTECODE
 # It would hide the modules of this folder
 unexport PYTHONSAFEPATH
 
+# Not from the environment, where WSL has the name of the machine
+NAME :=
+
 # User-given values are taken literally, and reach the shell as environment variables, never as code
-ARGUMENTS := BASE CLUSTER HEAD JOBS N URL
+ARGUMENTS := BASE CLUSTER FOLDER HEAD IMAGE JOBS N NAME SIZE URL
 $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro check-data review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help repro check-data predict dataset review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
@@ -40,6 +43,15 @@ repro: $(VENV)/installed  ## Install the environment, get the data and run the p
 
 check-data: $(VENV)/installed  ## Hash DVC's cache and the outputs, and remove what is damaged
 	$(PY) -m project.integrity
+
+# IMAGE is one path, which may contain spaces, or several paths or patterns
+predict: $(VENV)/installed  ## Classify IMAGE=photo.jpg, several pictures or a folder: predictions/predictions.png
+	@test -n "$$IMAGE" || { echo 'error: no picture given; set IMAGE=…' >&2; exit 1; }
+	@if test -e "$$IMAGE"; then set -- "$$IMAGE"; else set -- $$IMAGE; fi; $(PY) -m pictures.predict -- "$$@"
+
+dataset: $(VENV)/installed  ## Make a dataset of FOLDER=photos with a subfolder per class: NAME="My things", SIZE=28 pixels
+	@test -n "$$FOLDER" || { echo 'error: no folder given; set FOLDER=…' >&2; exit 1; }
+	$(PY) -m pictures.dataset --name="$$NAME" --size="$${SIZE:-28}" -- "$$FOLDER"
 
 review: $(VENV)/installed  ## Compare HEAD=workspace with BASE=main and test the difference for significance: report/report.html
 	$(PY) -m review -- "$${BASE:-main}" "$${HEAD:-workspace}"

@@ -25,16 +25,25 @@ def one_line_errors(name: str) -> Iterator[None]:
     """Print a UserError or an error of the operating system as one line on stderr, and exit with status 1.
 
     Ctrl-C exits with status 130. Any other exception is a bug, and keeps its traceback. A character that the encoding
-    of the terminal or file lacks is printed as its code.
+    of the terminal or file lacks is printed as its code, and so is one in an error that a terminal would act on.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # DVC wraps sys.stdout
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except (UserError, OSError) as error:
-        sys.exit(f"error: {name}: {error}")
+        sys.exit(f"error: {name}: {printable(str(error))}")
+    except UnicodeError as error:
+        if sys.getfilesystemencoding() == "utf-8":
+            raise
+        sys.exit(f"error: {name}: {error}; set LANG=C.UTF-8")
     except KeyboardInterrupt as interruption:
         how = str(interruption) or "with no file half-written; the same command starts it again"
         print(f"{name}: interrupted {how}", file=sys.stderr)
         sys.exit(130)
+
+
+def printable(text: str) -> str:
+    """A text without characters that a terminal acts on, but for line breaks: it gets their codes."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)

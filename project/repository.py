@@ -63,8 +63,9 @@ def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
     """
     stderr = None if check else subprocess.DEVNULL
     result = subprocess.run(
-        ["git", *arguments], cwd=folder, check=False, stdout=subprocess.PIPE, stderr=stderr, text=True
-    )
+        ["git", *arguments], cwd=folder, check=False, stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8",
+        errors="replace",
+    )  # fmt: skip
     if check and result.returncode:
         raise UserError(f"git {' '.join(arguments)} failed")
     return "" if result.returncode else result.stdout.strip()

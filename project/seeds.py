@@ -93,20 +93,11 @@ def read_file(path: Path) -> pd.DataFrame:
     header = path.open(encoding="utf-8", errors="replace").readline().strip()
     if header != ",".join(COLUMNS):
         raise UserError(f"{path} was written by another version, or is not a table of seeds; {REMEDY}")
-    table = tables.read(path, COLUMNS)
-    problem = ""
-    if table["seed"].duplicated().any():
-        problem = "a seed stands there twice"
-    elif not table[list(SHARES)].apply(lambda column: column.between(0, 1)).all(axis=None) or (table["loss"] < 0).any():
-        problem = "a score is out of its range"
-    else:
-        try:
-            for split, prefix in SPLITS.items():
-                if not np.allclose(correct(table, split).mean(axis=1), table[f"{prefix}accuracy"], atol=1e-6):
-                    problem = "an accuracy is not that of its images"
-        except ValueError as error:
-            problem = str(error)
-    if problem:
+    try:
+        table = tables.read(path, COLUMNS)
+    except UserError as error:
+        raise UserError(f"{str(error).rpartition(';')[0]}; {REMEDY}") from None
+    if problem := _problem(table):
         raise UserError(f"{path}: {problem}; {REMEDY}")
     return table
 
@@ -133,9 +124,7 @@ def correct(runs: pd.DataFrame, split: str = "test") -> NDArray[np.bool_]:
     Raises:
         ValueError: the runs are none, or of different numbers of images.
     """
-    prefix = SPLITS[split]
-    rows: Iterable[tuple[str, int]] = zip(runs[f"{prefix}correct"], runs[f"{prefix}images"], strict=True)
-    return np.stack([tables.unpack(text, count) for text, count in rows])
+    return np.stack([tables.unpack(*row) for row in _packed(runs, split)])
 
 
 def add(recipe: str, run: dict[str, Any]) -> None:
@@ -143,6 +132,31 @@ def add(recipe: str, run: dict[str, Any]) -> None:
     others = [row for row in read(recipe).to_dict("records") if row["seed"] != run["seed"]]
     table = pd.DataFrame([*others, run], columns=list(COLUMNS)).sort_values("seed")
     tables.write(path(recipe), table, COLUMNS)
+
+
+def _problem(table: pd.DataFrame) -> str:
+    """Why no trainings can have reached what a table says; empty if they can."""
+    counts = table[[f"{prefix}images" for prefix in SPLITS.values()]]
+    if table["seed"].duplicated().any():
+        return "a seed stands there twice"
+    if not table[list(SHARES)].apply(lambda column: column.between(0, 1)).all(axis=None) or (table["loss"] < 0).any():
+        return "a score is out of its range"
+    if (counts < 1).any(axis=None) or (counts.groupby(table["data"]).nunique() > 1).any(axis=None):
+        return "the numbers of images are not those of one data set"
+    for split, prefix in SPLITS.items():
+        try:
+            accuracies = [tables.unpack(*row).mean() for row in _packed(table, split)]
+        except ValueError as error:
+            return str(error)
+        if not np.allclose(accuracies, table[f"{prefix}accuracy"], rtol=0, atol=1e-6):
+            return "an accuracy is not that of its images"
+    return ""
+
+
+def _packed(runs: pd.DataFrame, split: str) -> Iterable[tuple[str, int]]:
+    """For each run, which images it classifies correctly, as by tables.pack, and their number."""
+    prefix = SPLITS[split]
+    return zip(runs[f"{prefix}correct"], runs[f"{prefix}images"], strict=True)
 
 
 def _short_hash(value: Any) -> str:

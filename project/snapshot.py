@@ -82,7 +82,7 @@ def snapshot(name: str) -> Snapshot:
         return Snapshot(name, None)
     try:
         return Snapshot(name, resolve_rev(SCM("."), name))
-    except RevError:
+    except (RevError, ValueError):  # a name may be no text
         raise UserError(unknown_revision(name)) from None
 
 

@@ -28,8 +28,14 @@ def stale(files: Snapshot) -> list[str]:
     Raises:
         UserError: params.yaml, dvc.yaml or dvc.lock is missing or invalid.
     """
-    with files.extracted([PARAMS, paths.DVC_YAML, paths.DVC_LOCK]) as folder:
-        declared, locked, params = stages(folder), lock(folder), load_yaml(folder / PARAMS)
+    needed = [PARAMS, paths.DVC_YAML, paths.DVC_LOCK]
+    with files.extracted(needed) as folder:
+        if missing := [path for path in needed if not (folder / path).exists()]:
+            raise UserError(f"{missing[0]} is missing")
+        try:
+            declared, locked, params = stages(folder), lock(folder), load_yaml(folder / PARAMS)
+        except UserError as error:
+            raise UserError(str(error).replace(f"{folder}/", "")) from None
     made = {item.path: (name, item.md5) for name, stage in locked.items() for item in stage.outs}
     found = []
     for name, stage in declared.items():
@@ -123,7 +129,8 @@ def main() -> None:
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     if found:
-        print("\n".join([f"The results of {name} are stale; run dvc repro and commit what it writes:", *found]))
+        head = f"The results of {name} are stale; run dvc repro and commit what it writes:"
+        print(cli.printable("\n".join([head, *(" ".join(line.split()) for line in found)])))
         sys.exit(1)
     print(f"The results of {name} are up to date")
 

@@ -81,4 +81,4 @@ def interval(change: Change, scale: float, decimals: int) -> str:
 
 
 def p_value(p: float) -> str:
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -7,7 +7,11 @@ other words of an error make no result stale.
 """
 
 import inspect
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -21,6 +25,7 @@ from classifier.provenance import Inputs
 from project import cli
 
 LOCK = Path(".dvc/tmp/stage.lock")
+PATIENCE = 3  # seconds
 
 
 def main(arguments: list[str]) -> None:
@@ -28,6 +33,7 @@ def main(arguments: list[str]) -> None:
     first = cli.parser(__doc__, prog="python -m stages")
     first.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     name = first.parse_args(arguments[:1]).name
+    end_with_dvc()
     with cli.one_line_errors(name):
         inputs = Inputs()  # before the stage's modules are imported
         module = import_module(f"stages.{name}")
@@ -44,11 +50,27 @@ def main(arguments: list[str]) -> None:
             inputs.check()
 
 
+def end_with_dvc() -> None:
+    """Send SIGTERM to this process soon after the DVC that started it has ended, which alone could record its results.
+
+    A signal that reaches both has time to end the stage before.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PATIENCE)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def only_stage() -> Iterator[None]:
     """Hold the lock that lets only one stage at a time run in a folder.
 
-    DVC has a lock of its own, but a stage goes on when its DVC is killed.
+    DVC has a lock of its own, but a stage may go on when its DVC is killed.
 
     Raises:
         UserError: another stage is running.

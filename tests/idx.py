@@ -6,18 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-NAMES = {
-    "train_images": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_images": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
-}
-
-
-def encode(array: NDArray[np.uint8]) -> bytes:
-    """Encode an array in the IDX format."""
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    return header + array.tobytes()
+from pictures.dataset import NAMES as NAMES
+from pictures.dataset import encode as encode
 
 
 def make_images(labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:

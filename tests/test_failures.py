@@ -8,13 +8,16 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
-from tests.conftest import STAGES, Project
+from stages.__main__ import only_stage
+from tests.conftest import STAGES, Project, wait_until
 from tests.test_determinism import TRAIN, hash_outputs, train
 
 
@@ -53,6 +56,42 @@ def test_prepare_refuses_corrupt_files(project: Project, damage: Callable[[bytes
         assert "t10k-images-idx3-ubyte" in run_failing_stage(project, STAGES["prepare"]["cmd"])
     finally:
         path.write_bytes(content)
+
+
+def test_only_one_stage_at_a_time_runs_in_a_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = (
+        f"error: prepare: a stage is running in this folder, process {os.getpid()} on {socket.gethostname()}; "
+        "wait until it has ended, or end it"
+    )
+    monkeypatch.chdir(project.folder)
+    with only_stage():
+        assert run_failing_stage(project, STAGES["prepare"]["cmd"]) == expected
+        assert expected in project.run("dvc", "repro", "--force", "--single-item", "prepare", check=False).stderr
+    project.dvc("repro", "prepare")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_stage_ends_after_its_dvc_was_killed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def running() -> list[psutil.Process]:
+        return [each for each in dvc.children() if "stages" in each.cmdline()]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:  # answers nothing
+        monkeypatch.setenv("DATASET_SOURCES", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with subprocess.Popen(
+            ["dvc", "repro", "--force", "fetch"], cwd=project.folder, stderr=subprocess.DEVNULL
+        ) as run:
+            dvc = psutil.Process(run.pid)
+            wait_until(lambda: bool(running()))
+            server.accept()
+            (stage,) = running()
+            run.send_signal(number)
+            run.wait()
+            stage.wait(timeout=30)
+    monkeypatch.delenv("DATASET_SOURCES")
+    project.dvc("repro", "prepare")
+    assert not list((project.folder / "data").glob(".*.tmp"))  # which the killed stage left
 
 
 def test_prepare_refuses_a_fraction_that_leaves_a_split_empty(project: Project) -> None:
@@ -105,13 +144,14 @@ def start_training(project: Project, name: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_ctrl_c_reports_the_epoch_and_how_to_continue(project: Project) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def test_a_signal_ends_a_training_with_the_epoch_and_how_to_continue(project: Project, number: int) -> None:
     before = project.snapshot()
     project.set_params(train__epochs=10_000)
     with start_training(project, "interrupted") as run:
         try:
             read_until(run, "Epoch 3/")
-            run.send_signal(signal.SIGINT)
+            run.send_signal(number)
             _, errors = run.communicate(timeout=60)
         finally:
             run.kill()
@@ -148,7 +188,7 @@ def test_params_that_change_during_a_training_are_an_error(project: Project) -> 
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 1
     assert (
-        errors == "error: train: params.yaml has changed since the stage began; put it back, or dvc repro begins anew\n"
+        errors == "error: train: params.yaml has changed since the stage began; put it back, or run dvc repro again\n"
     )
     assert not (project.folder / "edited.keras").exists()
     (project.folder / ".edited.keras.checkpoint").unlink()

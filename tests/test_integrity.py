@@ -15,6 +15,8 @@ from project import integrity
 from project.repository import open_repo
 from tests.conftest import ROOT, Project
 
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")  # in DVC's own code
+
 DVC_YAML = """
 stages:
   file:
@@ -60,7 +62,7 @@ def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
 def is_up_to_date() -> bool:
     """Whether DVC calls all outputs up to date."""
     with open_repo() as repo:
-        return repo.status() == {}
+        return bool(repo.status() == {})
 
 
 def repro(**options: bool) -> None:

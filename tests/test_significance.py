@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 
 from classifier.params import PARAMS, load_yaml
 from project import paths, seeds, significance
-from project.significance import LEVEL, Change, Runs, compare
+from project.significance import LEVEL, Change, Runs, compare, compare_classes
 from project.verdict import MARGIN, Sample, judge, p_value
 from review import simulation
 from tests.conftest import ROOT
@@ -49,7 +48,7 @@ class Reference:
     """The method of docs/review.md in plain Python, image by image."""
 
     def __init__(self, before: Runs, after: Runs, measured: Sequence[Runs]) -> None:
-        self.images = before.shape[1]
+        self.images = int(before.shape[1])
         first, second = before.tolist(), after.tolist()
         several = [runs.tolist() for runs in measured if len(runs) > 1]
         f_a, f_b = self.flips(first, second, several), self.flips(second, first, several)
@@ -66,7 +65,7 @@ class Reference:
     def f(self, runs: list[list[bool]]) -> float:
         """The variance of a run's accuracy over seeds if every image flipped independently."""
         by_image = (statistics.variance(map(int, column)) for column in zip(*runs, strict=True))
-        return float(statistics.fmean(by_image)) / self.images
+        return statistics.fmean(by_image) / self.images
 
     def scale(self, runs: list[list[bool]]) -> float:
         accuracy = statistics.fmean(itertools.chain.from_iterable(runs))
@@ -319,6 +318,8 @@ def test_better_is_judged_more_strictly_after_several_looks() -> None:
         assert verdict.kind.startswith(kind)
         assert (f"not as the best of {looks}" in verdict.reason) == (kind == "Undecided")
         assert judge(worse, "test", ONE_RUN, ONE_RUN, looks).kind == "Worse", "nobody selects the worst"
+    undecided = judge(points(0.2, 0.2, 0.04, 14), "test", ONE_RUN, ONE_RUN, 5)
+    assert "best of" not in undecided.reason, "it would not be better as the only recipe either"
 
 
 def test_a_verdict_without_measured_seeds_says_so() -> None:
@@ -330,6 +331,7 @@ def test_a_verdict_without_measured_seeds_says_so() -> None:
 
 def test_only_a_p_value_below_0_001_is_printed_as_such() -> None:
     assert [p_value(p) for p in (0.0004, 0.001, 0.05, 1.0)] == ["p < 0.001", "p = 0.001", "p = 0.050", "p = 1.000"]
+    assert p_value(math.nan) == "p = nan"
 
 
 def test_no_comparison_is_nan() -> None:
@@ -358,19 +360,40 @@ def test_no_two_real_runs_of_one_recipe_differ_beyond_chance(real: Runs) -> None
 
 
 def test_no_class_differs_between_two_real_runs_of_one_recipe(real: Runs) -> None:
-    classes = actual_classes()
-    for first, second in itertools.combinations(range(len(real)), 2):
-        changes = [
-            compare(real[[first]][:, images], real[[second]][:, images], [real[:, images]]) for images in classes
-        ]
-        assert min(significance.holm(changes)) > LEVEL, (first, second)
-
-
-def actual_classes() -> list[NDArray[np.bool_]]:
-    """The test images of each class."""
     lines = (ROOT / paths.PREDICTIONS).read_text(encoding="utf-8").splitlines()[1:]
     actual = np.array([line.partition(",")[0] for line in lines])
-    return [actual == name for name in sorted(set(actual))]
+    classes = {str(name): actual == name for name in set(actual)}
+    for first, second in itertools.combinations(range(len(real)), 2):
+        changes = compare_classes(real[[first]], real[[second]], [real], classes)
+        assert min(significance.holm(list(changes.values()))) > LEVEL, (first, second)
+
+
+def test_a_class_is_judged_by_its_own_images_and_at_least_by_the_mean_spread_of_all_classes() -> None:
+    random = np.random.default_rng(8)
+    before, after = (draw(random, 3, 400, 0.7, 0.02) for _ in range(2))
+    classes = {name: np.arange(400) % 4 == rest for rest, name in enumerate("abcd")}
+    found = compare_classes(before, after, [before, after], classes)
+    alone = {
+        name: compare(before[:, own], after[:, own], [before[:, own], after[:, own]]) for name, own in classes.items()
+    }
+    ratios = [significance.spread([before[:, own], after[:, own]]) for own in classes.values()]
+    mean = statistics.fmean(ratio.ratio for ratio in ratios if ratio)
+    for (name, change), ratio in zip(found.items(), ratios, strict=True):
+        assert ratio is not None
+        assert change[:2] == alone[name][:2]
+        assert change.images == alone[name].images
+        assert change.seeds == pytest.approx(alone[name].seeds * max(1, mean / ratio.ratio))
+
+
+def test_two_seeds_of_one_recipe_do_not_let_classes_differ_by_chance() -> None:
+    random, model, case = np.random.default_rng(1), simulation.Model("near"), simulation.Case("near", 0.1, (2, 0))
+    classes = {str(rest): np.arange(simulation.IMAGES) % 10 == rest for rest in range(10)}
+    found = []
+    for _ in range(30):
+        before, after, _ = simulation.draw(random, model, case)
+        changes = compare_classes(before, after, [before, after], classes)
+        found.append(min(significance.holm(list(changes.values()))) < LEVEL)
+    assert sum(found) <= 4
 
 
 @pytest.mark.parametrize(("recipes", "of_both"), [("near", (3, 3)), ("far", (0, 0))])

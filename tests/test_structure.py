@@ -14,7 +14,7 @@ from project import paths as project_paths
 from project import seeds
 from tests.conftest import DVC_YAML, ROOT, STAGES
 
-PACKAGES = ("stages", "classifier", "project", "review", "experiments", "benchmarks", "tools", "tests")
+PACKAGES = ("stages", "classifier", "project", "review", "experiments", "pictures", "benchmarks", "tools", "tests")
 
 
 def paths(entries: list[Any]) -> list[str]:
@@ -132,6 +132,7 @@ ALLOWED = {  # the packages that the modules of a package may import, directly o
     "project": {"project", "classifier"},
     "review": {"review", "project", "classifier"},
     "experiments": {"experiments", "project", "classifier"},
+    "pictures": {"pictures", "stages", "project", "classifier"},
     "benchmarks": {"benchmarks", "project", "classifier"},
     "tools": {"tools", "project", "classifier"},
 }

@@ -1,0 +1,101 @@
+"""Files that are given on the command line, and folders that are written."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from classifier.errors import UserError
+
+OF_THE_SYSTEM = {"Thumbs.db", "desktop.ini"}  # in folders of pictures, beside hidden files
+Result = TypeVar("Result")
+
+LISTED = 5  # errors of files in one message
+
+
+def given(text: str) -> Path:
+    """A path on the command line. Not every shell replaces the ~ in FOLDER=~/pictures."""
+    path = Path(text)
+    with suppress(RuntimeError):  # no such user: it is the name of a file
+        path = path.expanduser()
+    return path
+
+
+def visible(folder: Path) -> list[Path]:
+    """The files and folders in a folder by their names, without those of the operating system.
+
+    Raises:
+        UserError: it is not a folder, or cannot be read.
+    """
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in OF_THE_SYSTEM]
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}") from None
+    return sorted(found)
+
+
+def pictures_in(path: Path) -> list[Path]:
+    """All files in a folder and in the folders below it. A path that is not a folder is returned as it is.
+
+    Raises:
+        UserError: the folder has no files, or cannot be read.
+    """
+    files = list(_walk(path)) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{path}: a folder without pictures")
+    return files
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in visible(folder):
+        if path.is_dir() and not path.is_symlink():  # a link may lead back to this folder
+            yield from _walk(path)
+        elif not path.is_dir():
+            yield path
+
+
+def for_each(paths: Collection[Path], action: Callable[[Path], Result]) -> tuple[dict[Path, Result], list[UserError]]:
+    """The results of an action by the paths for which it succeeds, and the errors of the others.
+
+    A terminal shows a progress bar.
+    """
+    results, errors = {}, []
+    for path in tqdm(paths, unit="picture", disable=None):
+        try:
+            results[path] = action(path)
+        except UserError as error:
+            errors.append(error)
+    return results, errors
+
+
+def summary(errors: Collection[UserError], total: int) -> UserError:
+    """One error for those of several files out of total. It lists the first ones."""
+    lines = [str(error) for error in errors][:LISTED]
+    if len(errors) > LISTED:
+        lines.append(f"and {len(errors) - LISTED:,} more")
+    if len(errors) == 1:
+        return UserError(lines[0])
+    return UserError("\n  ".join([f"{len(errors):,} of {total:,} pictures cannot be read:", *lines]))
+
+
+def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
+    """Check that a folder that is to be replaced has no other files than the given ones.
+
+    what: names these files in the message.
+
+    Raises:
+        UserError: it has others, or is not a folder.
+    """
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - set(names))
+    else:
+        others = [folder.name] if folder.exists() else []
+    if others:
+        raise UserError(f"{folder} holds {others[0]}, which is not part of {what}, and is not replaced; move it away")
+
+
+def printable(path: Path) -> str:
+    """A path as text of one line: characters that terminals act on, or that are not UTF-8, become �."""
+    return "".join(character if character.isprintable() else "�" for character in str(path))
