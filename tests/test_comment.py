@@ -107,7 +107,8 @@ def test_one_comment_is_created_and_then_updated(github: tuple[type[GitHub], str
     assert server.calls == ["POST", "PATCH"]
     assert [entry["body"] for entry in server.comments[:150]] == ["Looks good"] * 150
     (ours,) = server.comments[150:]
-    assert ours["body"].startswith(comment.MARKER + "\n# Review\n\n**Worse.**")
+    assert ours["body"].startswith(comment.MARKER + "\nThis report was made by the code of the pull request.")
+    assert "\n# Review\n\n**Worse.**" in ours["body"]
     assert "(https://example.org/run)" in ours["body"]
 
 

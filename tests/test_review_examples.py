@@ -34,7 +34,7 @@ def require_history() -> None:
 @pytest.mark.parametrize(
     ("experiment", "verdict"),
     [
-        ("Try another seed", "No evidence of a difference"),
+        ("Try another seed", "The same recipe"),
         ("Try 3 epochs", "Worse"),
         ("Try a learning rate that rises and falls", "Better"),
         ("Try a residual network with erased squares", "Better"),
@@ -45,7 +45,7 @@ def test_the_verdict_on_a_real_experiment(
 ) -> None:
     commit = git("log", "-1", "--format=%h", f"--grep=^{experiment}$")
     text = review(monkeypatch, tmp_path / "report", f"{commit}^", commit)
-    assert text.splitlines()[2].startswith(f"**{verdict}.** Test accuracy")
+    assert text.splitlines()[2].startswith(f"**{verdict}")
     assert "stale" not in text
 
 
@@ -55,6 +55,5 @@ def test_the_example_is_what_the_command_writes(monkeypatch: pytest.MonkeyPatch,
     assert heading is not None
     review(monkeypatch, tmp_path / "report", *heading.groups())
     assert {path.name for path in example.iterdir()} == {path.name for path in (tmp_path / "report").iterdir()}
-    assert "Seed noise, as mean ± standard deviation" in (example / "report.md").read_text(encoding="utf-8")
     for path in example.iterdir():
         assert path.read_bytes() == (tmp_path / "report" / path.name).read_bytes(), path.name
