@@ -1,7 +1,7 @@
 """Pictures in folders that are named like their classes: found, converted, split and checked."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,10 @@ class Collection(NamedTuple):
     def select(self, positions: NDArray[np.intp]) -> "Collection":
         """The pictures at the given positions."""
         return Collection([self.paths[place] for place in positions], self.images[positions], self.labels[positions])
+
+    def counts(self, class_names: list[str]) -> NDArray[np.intp]:
+        """The number of pictures of each class."""
+        return np.bincount(self.labels, minlength=len(class_names))
 
 
 def find(folder: Path) -> list[Folders]:
@@ -113,7 +117,7 @@ def draw_test(pictures: Collection, fraction: float, seed: int) -> tuple[Collect
     return pictures.select(np.flatnonzero(~in_test)), pictures.select(np.flatnonzero(in_test))
 
 
-def check(training: Collection, test: Collection, class_names: Sequence[str]) -> None:
+def check(training: Collection, test: Collection, class_names: list[str]) -> None:
     """Check that a model can be trained on all classes and tested.
 
     Raises:
@@ -127,12 +131,15 @@ def check(training: Collection, test: Collection, class_names: Sequence[str]) ->
         )
 
 
-def notes(training: Collection, test: Collection, class_names: Sequence[str]) -> Iterator[str]:
-    """What else a user should know about a dataset, one line each."""
+def notes(folder: Path, training: Collection, test: Collection, class_names: list[str]) -> Iterator[str]:
+    """What else a user should know about the dataset that a folder has become, one line each."""
+    if outside := [printable(path) for path in files.visible(folder) if not path.is_dir()]:
+        yield f"files outside of the classes' folders, which are left out: {_examples(outside)}"
     paths = training.paths + test.paths
     images = np.concatenate([training.images, test.images])
     labels = np.concatenate([training.labels, test.labels])
-    if single := [name for name, count in zip(class_names, np.bincount(labels), strict=True) if count == 1]:
+    counts = training.counts(class_names) + test.counts(class_names)
+    if single := [name for name, count in zip(class_names, counts, strict=True) if count == 1]:
         yield f"classes of a single picture: {_examples(single)}"
     if untested := _absent(test, class_names):
         yield f"classes without a test image, whose recall is not measured: {_examples(untested)}"
@@ -158,9 +165,9 @@ def _copies(images: NDArray[np.uint8]) -> list[list[int]]:
     return [equal for equal in places.values() if len(equal) > 1]
 
 
-def _absent(pictures: Collection, class_names: Sequence[str]) -> list[str]:
+def _absent(pictures: Collection, class_names: list[str]) -> list[str]:
     """The classes of which there is no picture."""
-    return [name for label, name in enumerate(class_names) if label not in set(pictures.labels.tolist())]
+    return [name for name, count in zip(class_names, pictures.counts(class_names), strict=True) if not count]
 
 
 def _examples(found: Iterable[str]) -> str:

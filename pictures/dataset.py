@@ -10,6 +10,7 @@ params.yaml. Afterwards, dvc repro trains and evaluates a model on it.
 
 import argparse
 import hashlib
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -55,9 +56,9 @@ def main() -> None:
     splits = collection.find(options.folder)
     class_names = list(splits[0])
     name = options.name or options.folder.resolve().name
-    words = ["python", "-m", "pictures.dataset", files.printable(options.folder), "--size", str(options.size)]
-    words += ["--test-fraction", str(options.test_fraction), "--seed", str(options.seed)]
-    origin = shlex.join(words)
+    size, fraction, seed = str(options.size), str(options.test_fraction), str(options.seed)
+    command = ["python", "-m", "pictures.dataset", files.printable(options.folder)]
+    origin = shlex.join([*command, "--size", size, "--test-fraction", fraction, "--seed", seed])
     new_params(name, class_names, dict.fromkeys(NAMES, b""), origin)  # reports names that it cannot contain
 
     converted = [collection.convert_all(split, class_names, options.size, options.skip_unreadable) for split in splits]
@@ -69,16 +70,12 @@ def main() -> None:
     training = training.select(np.random.default_rng(options.seed).permutation(len(training.paths)))
     save(name, class_names, training, test, origin)
 
-    sizes = (
-        f"{len(training.paths):,} training and {len(test.paths):,} test images of {options.size}×{options.size} pixels"
+    print(
+        f"{name}: {len(training.paths):,} training and {len(test.paths):,} test images of {'×'.join(2 * [size])} pixels"
     )
-    print(f"{name}: {sizes}")
-    counts = {
-        f"{split} images": np.bincount(part.labels, minlength=len(class_names))
-        for split, part in (("training", training), ("test", test))
-    }
+    counts = {f"{split} images": part.counts(class_names) for split, part in (("training", training), ("test", test))}
     print(pd.DataFrame({"class": class_names} | counts).to_string(index=False))
-    for note in collection.notes(training, test, class_names):
+    for note in collection.notes(options.folder, training, test, class_names):
         print(f"note: {note}")
     print(f"Written: {OUTPUT} and the block dataset of {PARAMS}. Now dvc repro trains on them.")
 
@@ -111,7 +108,10 @@ def save(name: str, class_names: list[str], training: Collection, test: Collecti
     contents = {key: encode(array) for key, array in arrays.items()}
     text = new_params(name, class_names, contents, origin)
     with artifacts.replacing(PARAMS) as params, artifacts.replacing(OUTPUT) as folder:
-        params.write_bytes(text.encode())
+        with params.open("wb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())  # a full disk is noticed before the folder is replaced, which is replaced first
         load_params(params)
         folder.mkdir()
         for key, content in contents.items():
@@ -126,13 +126,13 @@ def encode(array: NDArray[np.uint8]) -> bytes:
 def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
     """A function that reads a number from low to high, for argparse."""
 
-    def read(text: str) -> float:
+    def number(text: str) -> float:
         value = kind(text)
         if not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
         return value
 
-    return read
+    return number
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def for_each(paths: Collection[Path], action: Callable[[Path], Result]) -> tuple
     A terminal shows a progress bar.
     """
     results, errors = {}, []
-    for path in tqdm(paths, unit="picture", disable=None):
+    for path in tqdm(paths, unit="picture", leave=False, disable=None):
         try:
             results[path] = action(path)
         except UserError as error:

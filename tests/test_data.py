@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.slow
-def test_all_images_are_distinct_and_no_test_image_is_a_training_image(tmp_path: Path) -> None:
+def test_all_images_are_distinct_and_each_has_a_black_and_a_white_pixel(tmp_path: Path) -> None:
     params = load_params(ROOT / "params.yaml")
     raw = tmp_path / "raw"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -25,5 +25,8 @@ def test_all_images_are_distinct_and_no_test_image_is_a_training_image(tmp_path:
     test = read_split(raw, files.test_images, files.test_labels, num_classes).images
     assert training.shape == (60_000, 28, 28)
     assert test.shape == (10_000, 28, 28)
-    distinct = {image.tobytes() for image in np.concatenate([training, test])}
-    assert len(distinct) == 70_000
+    images = np.concatenate([training, test])
+    assert len({image.tobytes() for image in images}) == 70_000
+    pixels = images.reshape(len(images), -1)
+    assert pixels.min(axis=1).max() == 0
+    assert pixels.max(axis=1).min() == 254
