@@ -30,7 +30,7 @@ $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro check-data predict dataset review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help repro check-data curves predict dataset review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
@@ -43,6 +43,9 @@ repro: $(VENV)/installed  ## Install the environment, get the data and run the p
 
 check-data: $(VENV)/installed  ## Hash DVC's cache and the outputs, and remove what is damaged
 	$(PY) -m project.integrity
+
+curves: $(VENV)/installed  ## Draw the learning curves of a training in progress, after each epoch: curves.png
+	$(PY) -m project.curves
 
 # IMAGE is one path, which may contain spaces, or several paths or patterns
 predict: $(VENV)/installed  ## Classify IMAGE=photo.jpg, several pictures or a folder: predictions/predictions.png

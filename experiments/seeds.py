@@ -65,7 +65,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
 def current(recipe: str) -> pd.DataFrame:
     """The runs in a recipe's table that belong to the code of the working tree.
 
-    Their data are those that the recipe describes, and may be others than those of the working tree.
+    Their data follow from the recipe and the code, and may be others than those of the working tree.
     """
     lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
     runs = seeds.read(recipe)

@@ -20,7 +20,7 @@ from project import paths
 
 NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
 REMEDY = "remove the file, and make seeds or make experiments makes it again"
-STAGES = ("train", "evaluate")  # whose code is that of a result
+STAGES = ("prepare", "train", "evaluate")  # whose code is that of a result
 
 # The scores are those of the test split, but for those of the validation split, which say so. model, code, data:
 # hashes, of the model file and as in Origin. correct: which images were classified correctly, as by tables.pack
@@ -35,7 +35,7 @@ SPLITS = {"test": "", "validation": "validation_"}  # the prefix of a split's co
 
 
 class Origin(NamedTuple):
-    """What a result was made from, beside the params: hashes of the code of train and evaluate, and of the splits."""
+    """What a result was made from, beside the params: hashes of the code of STAGES, and of the splits."""
 
     code: str
     data: str

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 from dvc.scm import SCM, RevError, resolve_rev
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from classifier.errors import UserError
 from classifier.params import load_yaml
 from project import paths
 from project.repository import WORKSPACE, unknown_revision
 
-LARGEST = 200 * 2**20  # bytes of a file; what the stages write into git is far smaller
+LARGEST = 200 * 2**20  # bytes, of all results of a revision; what the stages write into git is far smaller
+MOST = 300  # files, of a folder; git is called for each
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Snapshot:
         if size is None:
             return None
         if size > LARGEST:
-            raise UserError(f"{path} of {self.name} has {size:,} bytes, more than any result")
+            raise UserError(f"{path} of {self.name} has {size:,} bytes, too many for a result")
         return path.read_bytes() if self.commit is None else _git("cat-file", "blob", f"{self.commit}:{path}")
 
     def files(self, folder: Path = Path()) -> list[Path]:
@@ -53,11 +54,21 @@ class Snapshot:
 
     @contextmanager
     def extracted(self, wanted: list[Path]) -> Iterator[Path]:
-        """A temporary folder with those of the wanted files that there are."""
+        """A temporary folder with those of the wanted files that there are.
+
+        Raises:
+            UserError: the files are too many or too large to be results.
+        """
+        if len(wanted) > MOST:
+            raise UserError(f"{self.name} has {len(wanted):,} files of results, more than {MOST:,}")
+        total = 0
         with tempfile.TemporaryDirectory() as temporary:
             for path in wanted:
                 content = self.read(path)
                 if content is not None:
+                    total += len(content)
+                    if total > LARGEST:
+                        raise UserError(f"the results of {self.name} have more than {LARGEST:,} bytes")
                     target = Path(temporary, path)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content)
@@ -108,7 +119,8 @@ class Locked(_Lenient):
     outs: list[Item] = []
 
 
-Named = list[str | dict[str, Any]]  # names, or names with their settings
+# Names, or names with their settings
+Named = list[str | Annotated[dict[str, Any], Field(min_length=1)]]
 
 
 class Stage(BaseModel):
@@ -158,13 +170,15 @@ def lock(folder: Path) -> dict[str, Locked]:
 
 
 def is_inside(path: str) -> bool:
-    """Whether the path of a dep or output is in the repository."""
+    """Whether the path of a dep or output is that of a file in the repository."""
     pure = PurePosixPath(path)
-    return "://" not in path and not pure.is_absolute() and ".." not in pure.parts
+    return path.isprintable() and "://" not in path and not pure.is_absolute() and ".." not in pure.parts
 
 
 def _parsed(kind: TypeAdapter[Any], path: Path) -> Any:
     content = load_yaml(path)
+    if isinstance(content, dict) and "vars" in content:
+        raise UserError(f"{path.name}: vars: not supported")
     try:
         return kind.validate_python(content.get("stages", {}) if isinstance(content, dict) else content)
     except ValidationError as error:

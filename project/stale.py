@@ -17,13 +17,17 @@ from classifier.errors import UserError
 from classifier.params import PARAMS, load_yaml
 from project import cli, paths
 from project.repository import WORKSPACE
-from project.snapshot import Item, Locked, Snapshot, Stage, is_inside, lock, snapshot, stages
+from project.snapshot import MOST, Item, Locked, Snapshot, Stage, is_inside, lock, snapshot, stages
 
 MISSING = object()
+OUTSIDE = "is outside of the repository, which is not supported"
 
 
 def stale(files: Snapshot) -> list[str]:
     """Why the results of a revision are stale: one line per stage, none if they are up to date.
+
+    What is not supported here counts as stale: deps and outputs outside of the repository, and files of DVC's other
+    than dvc.yaml and dvc.lock in the top folder.
 
     Raises:
         UserError: params.yaml, dvc.yaml or dvc.lock is missing or invalid.
@@ -43,7 +47,8 @@ def stale(files: Snapshot) -> list[str]:
             found.append(f"{name}: was never run")
         elif changes := list(_changes(stage, locked[name], params, made, files)):
             found.append(f"{name}: {', '.join(changes)}")
-    return found
+    others = [path for path in files.files() if path.suffix == ".dvc" or path.name == paths.DVC_YAML.name]
+    return found + [f"{path}: not supported" for path in others if path != paths.DVC_YAML]
 
 
 def _changes(
@@ -52,9 +57,10 @@ def _changes(
     if stage.cmd != locked.cmd:
         yield "its command changed"
     deps = {item.path: item for item in locked.deps}
-    for name in (next(iter(dep)) if isinstance(dep, dict) else dep for dep in stage.deps):
+    names = [next(iter(dep)) if isinstance(dep, dict) else dep for dep in stage.deps]
+    for name in names:
         if not is_inside(name):
-            yield f"{name} is outside of the repository, which is not supported"
+            yield f"{name} {OUTSIDE}"
         elif name not in deps:
             yield f"{name} is a new dep"
         elif name in made:
@@ -63,11 +69,13 @@ def _changes(
                 yield f"{name} is not what {maker} made"
         else:
             yield from _difference(deps[name], files)
-    yield from (f"{name} is no dep any more" for name in deps if name not in stage.deps)
+    yield from (f"{name} is no dep any more" for name in deps if name not in names)
     yield from _params(stage, locked, params)
     outs = {item.path: item for item in locked.outs}
     for name, cached in stage.outputs().items():
-        if name not in outs:
+        if not is_inside(name):
+            yield f"{name} {OUTSIDE}"
+        elif name not in outs:
             yield f"{name} is a new output"
         elif not cached:
             yield from _difference(outs[name], files)
@@ -95,6 +103,9 @@ def _value(params: Any, key: str) -> Any:
 
 def _difference(item: Item, files: Snapshot) -> Iterator[str]:
     """Whether a file or folder in git is another one than in dvc.lock."""
+    if len(files.files(Path(item.path))) > MOST:
+        yield f"{item.path} has more than {MOST} files, which is not supported"
+        return
     found = _folder_hash(files, Path(item.path)) if (item.md5 or "").endswith(".dir") else _hash(files, Path(item.path))
     if found is None:
         yield f"{item.path} deleted"

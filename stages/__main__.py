@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import psutil
 import zc.lockfile
 
 from classifier import artifacts
@@ -51,19 +52,17 @@ def main(arguments: list[str]) -> None:
 
 
 def end_with_dvc() -> None:
-    """Send SIGTERM to this process soon after the DVC that started it has ended, which alone could record its results.
+    """Send SIGTERM to this process soon after the DVC that started it has ended: DVC records the results."""
 
-    A signal that reaches both has time to end the stage before.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PATIENCE)
+    def watch(dvc: psutil.Process) -> None:
+        dvc.wait()
+        time.sleep(PATIENCE)  # a signal that reached both ends this stage before
         os.kill(os.getpid(), signal.SIGTERM)
 
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=watch, daemon=True).start()
+        parents = psutil.Process().parents()
+        has_shell = parents[0].cmdline()[-2:-1] == ["-c"]  # some shells wait for their last command
+        threading.Thread(target=watch, args=[parents[has_shell]], daemon=True).start()
 
 
 @contextmanager

@@ -234,21 +234,24 @@ def test_the_figure_distinguishes_verdicts(verdict: str, label: str) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [label]
 
 
-def test_only_runs_of_the_current_code_and_data_count(page: Path) -> None:
+def test_only_runs_of_the_current_code_count(page: Path) -> None:
     (baseline,) = make_experiments("baseline")
     correct = np.arange(8) < 6
 
-    def set_origin(code: str, data: str) -> seeds.Origin:
-        Path("code.py").write_text(code)
-        deps = [{"path": "code.py", "md5": "of the last run"}, {"path": str(paths.TEST_SPLIT), "md5": data}]
-        stages = {"train": {"deps": deps}}
+    def set_code(prepare: str, train: str) -> seeds.Origin:
+        Path("prepare.py").write_text(prepare)
+        Path("train.py").write_text(train)
+        data = {"path": str(paths.TEST_SPLIT), "md5": "data"}
+        stages = {
+            name: {"deps": [{"path": f"{name}.py", "md5": "of the last run"}, data]} for name in ("prepare", "train")
+        }
         paths.DVC_LOCK.write_text(json.dumps({"stages": stages}))
         return seeds.origin(stages, Path())
 
     def publish() -> int:
         return __main__.publish([baseline], plan.Plan(seeds=2, experiments={}, references=[]))
 
-    origin = set_origin("code", "data")._asdict()
+    origin = set_code("a", "b")._asdict()
     seeds.add(baseline.recipe, make_run(1, correct, **origin))
     assert publish() == 0
     assert table.read() == []
@@ -257,14 +260,14 @@ def test_only_runs_of_the_current_code_and_data_count(page: Path) -> None:
     (row,) = table.read()
     assert (row.seeds, row.code, row.verdict) == (2, origin["code"], table.NOT_COMPARED)
 
-    for code, data in (("other code", "data"), ("code", "other data")):
-        set_origin(code, data)
+    for prepare, train in (("a", "other"), ("other", "b")):
+        set_code(prepare, train)
         assert publish() == 0
         assert table.read() == [row._replace(verdict=table.EARLIER)]
         assert "| baseline † |" in page.read_text()
         with pytest.raises(UserError, match="baseline was not trained with the current code and data yet; make exp"):
             __main__.repeat(baseline)
-    set_origin("code", "data")
+    set_code("a", "b")
     assert publish() == 1
     assert table.read() == [row]
 

@@ -71,11 +71,16 @@ def test_only_one_stage_at_a_time_runs_in_a_folder(project: Project, monkeypatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 def test_a_stage_ends_after_its_dvc_was_killed(
-    project: Project, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    project: Project, monkeypatch: pytest.MonkeyPatch, shell: str, number: signal.Signals
 ) -> None:
+    """DVC starts a stage by a shell, which is replaced by the stage or waits for it, depending on the shell."""
+
     def running() -> list[psutil.Process]:
-        return [each for each in dvc.children() if "stages" in each.cmdline()]
+        return [each for each in dvc.children(recursive=True) if "stages" in each.cmdline()]
+
+    monkeypatch.setenv("SHELL", shell)
 
     with socket.create_server(("127.0.0.1", 0)) as server:  # answers nothing
         monkeypatch.setenv("DATASET_SOURCES", f"http://127.0.0.1:{server.getsockname()[1]}")

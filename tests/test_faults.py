@@ -11,10 +11,11 @@ from tests.conftest import ROOT
 
 @pytest.mark.slow
 def test_every_fault_has_the_promised_outcome() -> None:
-    command = [sys.executable, "-m", "tests.faults", "--kills", "5", "--inputs", "120"]
+    command = [sys.executable, "-m", "tests.faults", "--kills", "5", "--inputs", "120", "--revisions", "30"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     print(result.stdout)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.endswith("no broken promises\n")
-    assert len(re.findall(r"^\| SIGKILL", result.stdout, re.MULTILINE)) == 5
+    assert len(re.findall(r"^\| SIGKILL after", result.stdout, re.MULTILINE)) == 5
     assert sum(map(int, re.findall(r"(\d+) mutations: ", result.stdout))) >= 120
+    assert "| reviews of hostile revisions | 30 revisions: " in result.stdout

@@ -68,7 +68,7 @@ def on_branch(project: Project) -> Iterator[Project]:
 def test_the_results_are_complete_and_consistent(project: Project) -> None:
     metrics = json.loads((project.folder / "metrics/evaluate.json").read_text())
     assert list(metrics) == ["train", "validation", "test"]
-    assert set(metrics["test"]) == {"loss", "accuracy", "precision", "recall", "f1"}
+    assert set(metrics["test"]) == {"loss", "accuracy", "confidence", "precision", "recall", "f1"}
     summary = json.loads((project.folder / "metrics/train.json").read_text())
     assert (summary["parameters"], summary["epochs"], summary["images_seen"]) == (34_826, 2, 2 * 540)
 

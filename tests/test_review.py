@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from project.snapshot import snapshot
 from project.stale import stale
 from review import __main__
 from tests.conftest import ROOT, Project
+from tests.faults.revisions import CountingServer
 
 HEADINGS = ["What changed", "Scores", "By class", "Largest changes in the confusion matrix", "Pictures"]
 NEW_PARAMS = ("params.yaml", "learning_rate: 0.001", "learning_rate: 0.003")
@@ -422,6 +425,24 @@ def test_stale_results_are_reported(project: Project, monkeypatch: pytest.Monkey
     result = project.run(sys.executable, "-m", "project.stale", "HEAD", check=False)
     assert (result.returncode, result.stdout.splitlines()[1:]) == (1, [reason])
     assert project.run(sys.executable, "-m", "project.stale", "HEAD^").stdout == "The results of HEAD^ are up to date\n"
+
+
+def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with CountingServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        edit("dvc.yaml", "      - data/raw\n      - stages", f"      - data/raw\n      - {address}/dep\n      - stages")
+        imported = f"deps:\n- path: x\n  repo:\n    url: {address}/x.git\nouts:\n- path: x\n"
+        Path("import.dvc").write_text(imported)
+        project.git("add", ".")
+        project.git("commit", "-qm", "outside")
+        outside = f"prepare: {address}/dep is outside of the repository, which is not supported"
+        assert stale(snapshot("HEAD")) == [outside, "import.dvc: not supported"]
+        assert "are stale" in review(monkeypatch, "HEAD^", "HEAD")
+        server.shutdown()
+    assert server.requests == 0
 
 
 def test_results_of_different_runs_are_stale(project: Project) -> None:

@@ -232,18 +232,14 @@ def test_runs_of_other_code_or_data_are_stale(folder: Path) -> None:
         ("train", "data/prepared/train", "data"),
         ("train", "data/prepared/validation", "data"),
         ("evaluate", "data/prepared/test", "data"),
-        ("prepare", "stages/prepare.py", None),  # what it makes is compared instead
+        ("prepare", "stages/prepare.py", "code"),
     ],
 )
-def test_the_origin_changes_with_the_code_of_the_results_and_with_their_data(
-    stage: str, path: str, field: str | None
-) -> None:
+def test_the_origin_changes_with_the_code_of_the_results_and_with_their_data(stage: str, path: str, field: str) -> None:
     before, changed = seeds.origin(LOCK), copy.deepcopy(LOCK)
     next(dep for dep in changed[stage]["deps"] if dep["path"] == path)["md5"] = "other"
     after = seeds.origin(changed)
-    assert [name for name in Origin._fields if getattr(before, name) != getattr(after, name)] == (
-        [field] if field else []
-    )
+    assert [name for name in Origin._fields if getattr(before, name) != getattr(after, name)] == [field]
 
 
 def test_the_origin_depends_on_nothing_else() -> None:
@@ -258,9 +254,7 @@ def test_the_origin_depends_on_nothing_else() -> None:
 
 def test_the_origin_of_a_folder_is_that_of_its_code(tmp_path: Path) -> None:
     lock: dict[str, Any] = load_yaml(ROOT / paths.DVC_LOCK)["stages"]
-    code = {
-        dep["path"] for stage in ("train", "evaluate") for dep in lock[stage]["deps"] if dep["path"].endswith(".py")
-    }
+    code = {dep["path"] for stage in seeds.STAGES for dep in lock[stage]["deps"] if dep["path"].endswith(".py")}
     assert len(code) > 10
     for path in code:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

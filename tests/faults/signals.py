@@ -1,0 +1,42 @@
+"""Signals that reach only the DVC of `dvc repro`: its stage must end, too, and the next run must give the results."""
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.conftest import Project
+from tests.faults.kills import copy_project, measure_stages, repro_again, start_repro
+from tests.faults.outcome import Outcome
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
+LONGEST = 30  # seconds until every process must have ended
+
+
+def inject(project: Project, folder: Path, seed: int) -> Iterator[Outcome]:
+    """Send signals to `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
+    undisturbed = copy_project(project, folder)
+    duration = sum(measure_stages(undisturbed).values())
+    expected = undisturbed.snapshot()
+    shutil.rmtree(folder)
+    generator = random.Random(seed)
+    for number in SIGNALS:
+        copy = copy_project(project, folder)
+        delay = generator.uniform(0.3, 0.9) * duration
+        with start_repro(copy) as run:
+            time.sleep(delay)
+            processes = psutil.Process(run.pid).children(recursive=True)
+            run.send_signal(number)
+            run.communicate()
+        _, left = psutil.wait_procs(processes, timeout=LONGEST)
+        again = repro_again(copy)[1]
+        same = again.returncode == 0 and copy.snapshot() == expected
+        result = "every process ended" if not left else f"{len(left)} processes went on"
+        result += ", then identical results" if same else f", then other results, or an error: {again.stderr[-300:]}"
+        fault = f"{number.name} to DVC alone, after {delay:.1f} of {duration:.1f} s"
+        yield Outcome(fault, result, same and not left)
+        shutil.rmtree(folder)
