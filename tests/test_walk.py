@@ -54,7 +54,7 @@ def test_a_branch_is_created_reviewed_and_merged(project: Project) -> None:
     assert re.search(r"metrics/evaluate.json\s+test.loss", output)
     assert "dvc_plots/index.html" in output
     assert re.search(r"^# Review: main \(\w{7}\) → workspace\n\n\*\*", output, re.MULTILINE)
-    assert "| train.learning_rate | 0.001 | 0.0005 |" in output
+    assert "| `train.learning_rate` | `0.001` | `0.0005` |" in output
     assert project.git("log", "-1", "--format=%s %D") == "Halve the learning rate HEAD -> main, lower-rate"
     assert up_to_date(project)
 

@@ -1,0 +1,32 @@
+"""The pipeline on a Linux without Debian's tools, in a path with a space and umlauts, with an ASCII locale."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+TOOLS = ("env", "expand", "git", "grep", "make", "rm", "sed", "sh", "test", "touch")  # what README.md needs
+
+
+@pytest.mark.slow
+def test_tests_of_the_pipeline_pass_without_debians_tools(tmp_path: Path) -> None:
+    folder = tmp_path / "Grüße an alle"
+    tools = folder / "tools"
+    tools.mkdir(parents=True)
+    for name in TOOLS:
+        (tools / name).symlink_to(shutil.which(name) or pytest.fail(f"{name} is missing"))
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "project")], check=True)
+    environment = {"PATH": str(tools), "HOME": str(folder), "LANG": "C", "LC_ALL": "C"}
+    files = [f"tests/test_{name}.py" for name in ("pipeline", "fetch", "failures", "artifacts")]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "not slow", f"--basetemp={folder / 'temporary'}", *files],
+        cwd=folder / "project", env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    print(result.stdout[-3000:])
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+    assert " passed" in result.stdout
+    assert not (folder / "project/data/raw").exists()
