@@ -72,14 +72,16 @@ def only_stage() -> Iterator[None]:
     DVC has a lock of its own, but a stage may go on when its DVC is killed.
 
     Raises:
-        UserError: another stage is running.
+        UserError: another stage is running, or the lock cannot be written.
     """
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
     try:
+        LOCK.parent.mkdir(parents=True, exist_ok=True)
         lock = zc.lockfile.LockFile(str(LOCK), content_template="process {pid} on {hostname}")
     except zc.lockfile.LockError:
         holder = LOCK.read_text(encoding="utf-8").strip()
         raise UserError(f"a stage is running in this folder, {holder}; wait until it has ended, or end it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {LOCK}: {error.strerror}") from error
     try:
         yield
     finally:

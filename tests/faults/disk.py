@@ -57,7 +57,7 @@ def prepare_on_read_only_disk(project: Project, folder: Path) -> Outcome:
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     error = copy.run_stage("python -m stages prepare --raw data/raw --prepared data/prepared").stderr
     subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
-    line = "error: prepare: cannot write data/prepared/train: Read-only file system\n"
+    line = "error: prepare: cannot write .dvc/tmp/stage.lock: Read-only file system\n"
     return Outcome("a read-only disk", f"`{error.strip()[-200:]}`", error == line and copy.snapshot() == before)
 
 
