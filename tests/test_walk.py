@@ -53,7 +53,14 @@ def test_a_branch_is_created_reviewed_and_merged(project: Project) -> None:
     assert "Running stage 'prepare'" not in output
     assert re.search(r"metrics/evaluate.json\s+test.loss", output)
     assert "dvc_plots/index.html" in output
-    assert re.search(r"^# Review: main \(\w{7}\) → workspace\n\n\*\*", output, re.MULTILINE)
+    verdicts = re.findall(r"^# Review: main \(\w{7}\) → ([\w-]+)[^\n]*\n\n(\*\*[^\n]*)", output, re.MULTILINE)
+    assert [head for head, _ in verdicts] == ["workspace", "workspace", "lower-rate"]
+    for (_, verdict), words in zip(
+        verdicts, ("Validation accuracy", "Validation accuracy", "Test accuracy"), strict=True
+    ):
+        assert f"{words} " in verdict.partition(" → ")[0]
+    assert "(one run of each)" in verdicts[0][1]
+    assert all("(1 and 3 seeds)" in verdict for _, verdict in verdicts[1:])
     assert "| `train.learning_rate` | `0.001` | `0.0005` |" in output
     assert project.git("log", "-1", "--format=%s %D") == "Halve the learning rate HEAD -> main, lower-rate"
     assert up_to_date(project)
@@ -103,13 +110,14 @@ def test_seeds_are_stored_with_the_metrics_and_used_by_the_next_review(project: 
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
     output = run_commands(project, "make seeds N=2", "-e")
-    (path,) = (project.folder / "metrics/seeds").iterdir()
+    (name,) = re.findall(r"^(metrics/seeds/\w+\.csv): commit it", output, re.MULTILINE)
+    path = project.folder / name
     rows = [line.split(",") for line in path.read_text().splitlines()]
     assert [row[0] for row in rows] == ["seed", "1", "2"]
     accuracies = [float(row[rows[0].index("accuracy")]) for row in rows[1:]]
     assert f"test accuracy: {mean_and_sd(mean(accuracies), stdev(accuracies), 2)}" in output
     assert f'"accuracy": {accuracies[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # main has seed 1
-    assert project.git("status", "--porcelain") == "?? metrics/seeds/"
+    assert project.git("status", "--porcelain") == f"?? {name}"
     project.git("add", ".")
     project.git("commit", "-qm", "Measure seed noise")
     assert "(2 and 1 seeds)" in run_commands(project, "make review HEAD=less-dropout")
