@@ -6,14 +6,9 @@ mutates one kind of input of the project in the current folder. It is a separate
 reported, too.
 """
 
-import argparse
 import faulthandler
 import io
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -32,6 +27,7 @@ from classifier.params import load_params
 from stages.evaluate import SPLITS, classify
 from stages.prepare import prepare
 from tests.conftest import Project
+from tests.faults import generated
 from tests.faults.outcome import Outcome
 
 HANG = 120  # seconds after which reading is considered to hang
@@ -155,24 +151,16 @@ KINDS = {
 def inject(project: Project, count: int, seed: int) -> Iterator[Outcome]:
     """Mutate the inputs of a project, which has results; afterwards the files are as they were."""
     for name in KINDS:
-        command = [sys.executable, "-m", "tests.faults.inputs", name, "--count", f"{-(-count // len(KINDS))}"]
         before = project.snapshot()
-        with tempfile.TemporaryDirectory() as temporary:  # for Hypothesis's own files, which are not needed
-            environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": temporary}
-            result = subprocess.run(
-                [*command, "--seed", str(seed)], cwd=project.folder, env=environment, capture_output=True, text=True
-            )
-        lines = result.stdout.splitlines() or ["no output"]
-        changed = project.snapshot() != before
-        problem = "; outputs changed" if changed else "" if result.returncode == 0 else f": {result.stderr[-1500:]}"
-        yield Outcome(f"mutations of {name}", lines[-1] + problem, result.returncode == 0 and not changed)
+        line, problem = generated.run("tests.faults.inputs", name, -(-count // len(KINDS)), seed, project.folder)
+        if project.snapshot() != before:
+            problem = f"outputs changed {problem}"
+        yield Outcome(f"mutations of {name}", f"{line}: {problem}" if problem else line, not problem)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = generated.parser()
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     kind = KINDS[options.kind]
     paths = sorted(Path().glob(kind.pattern))
@@ -181,13 +169,7 @@ def main() -> None:
     outcomes: Counter[str] = Counter()
 
     @hypothesis.seed(options.seed)
-    @hypothesis.settings(
-        max_examples=options.count,
-        phases=[hypothesis.Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    @generated.settings(options.count)
     @hypothesis.given(st.sampled_from(paths), kind.mutations)
     def read_mutated(path: Path, mutation: Any) -> None:
         original, before = path.read_bytes(), read_outputs()

@@ -22,10 +22,7 @@ STAGE = re.compile(r"Running stage '(\w+)'")
 
 def inject(project: Project, folder: Path, count: int, seed: int) -> Iterator[Outcome]:
     """Kill `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
-    undisturbed = copy_project(project, folder)
-    durations = measure_stages(undisturbed)
-    expected = undisturbed.snapshot()
-    shutil.rmtree(folder)
+    durations, expected = run_undisturbed(project, folder)
     generator = random.Random(seed)
     remaining = list(islice(cycle(durations), count))  # the stages take turns
     while remaining:
@@ -41,6 +38,14 @@ def inject(project: Project, folder: Path, count: int, seed: int) -> Iterator[Ou
                 result += f", {resumed[0]}"
             yield Outcome(f"SIGKILL after {delay:.1f} of {durations[stage]:.1f} s of {stage}", result, same)
         shutil.rmtree(folder)
+
+
+def run_undisturbed(project: Project, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """Run `dvc repro` in a copy of a project; returns the seconds of each stage by its name, and what it wrote."""
+    copy = copy_project(project, folder)
+    durations, snapshot = measure_stages(copy), copy.snapshot()
+    shutil.rmtree(folder)
+    return durations, snapshot
 
 
 def measure_stages(project: Project) -> dict[str, float]:

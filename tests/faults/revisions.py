@@ -7,7 +7,6 @@ LONGEST seconds, or make a report that loads anything but its own pictures. It i
 Python is reported, too.
 """
 
-import argparse
 import faulthandler
 import io
 import json
@@ -17,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -37,6 +35,7 @@ from classifier import figures
 from classifier.errors import UserError
 from review import __main__ as review
 from tests.conftest import ROOT, Project
+from tests.faults import generated
 from tests.faults.inputs import EDITS, apply_edit
 from tests.faults.outcome import Outcome
 
@@ -188,21 +187,14 @@ class CountingServer(ThreadingHTTPServer):
 def inject(folder: Path, count: int, seed: int) -> Iterator[Outcome]:
     """Review hostile revisions in a clone of this repository, which is made in a folder."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-    command = [sys.executable, "-m", "tests.faults.revisions", str(folder), "--count", str(count), "--seed", str(seed)]
-    with tempfile.TemporaryDirectory() as temporary:  # for Hypothesis's own files, which are not needed
-        environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": temporary}
-        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    lines = result.stdout.splitlines() or ["no output"]
-    problem = "" if result.returncode == 0 else f": {result.stderr[-3000:]}"
-    yield Outcome("reviews of hostile revisions", lines[-1] + problem, result.returncode == 0)
+    line, problem = generated.run("tests.faults.revisions", str(folder), count, seed, ROOT)
+    yield Outcome("reviews of hostile revisions", f"{line}: {problem}" if problem else line, not problem)
     shutil.rmtree(folder)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = generated.parser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
     clone = Project(options.folder.resolve())
     os.chdir(clone.folder)
@@ -220,13 +212,7 @@ def main() -> None:
             write(path, figure)
 
     @hypothesis.seed(options.seed)
-    @hypothesis.settings(
-        max_examples=options.count,
-        phases=[hypothesis.Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    @generated.settings(options.count)
     @hypothesis.given(CHANGES)
     def review_hostile(changes: list[Change]) -> None:
         nonlocal slowest

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.conftest import Project
-from tests.faults.kills import copy_project, measure_stages, repro_again, start_repro
+from tests.faults.kills import copy_project, repro_again, run_undisturbed, start_repro
 from tests.faults.outcome import Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
@@ -19,10 +19,8 @@ LONGEST = 30  # seconds until every process must have ended
 
 def inject(project: Project, folder: Path, seed: int) -> Iterator[Outcome]:
     """Send signals to `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
-    undisturbed = copy_project(project, folder)
-    duration = sum(measure_stages(undisturbed).values())
-    expected = undisturbed.snapshot()
-    shutil.rmtree(folder)
+    durations, expected = run_undisturbed(project, folder)
+    duration = sum(durations.values())
     generator = random.Random(seed)
     for number in SIGNALS:
         copy = copy_project(project, folder)
