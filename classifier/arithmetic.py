@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from classifier import augmentation
+from classifier import augmentation, calibration
 
 PIECES = (14, 16, 32)  # images: the sizes of pieces in the last batch, and in the others, of the committed recipes
 CONVOLUTIONS = {  # size of the images, channels, filters, padding
@@ -98,6 +98,8 @@ def _results() -> Iterator[tuple[str, Any]]:
     probabilities = random.integers(1, 2**20, (1000, CLASSES)).astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     labels = np.arange(1000) % CLASSES
+    logits, targets = 8 * numbers(1000, CLASSES), tf.one_hot(labels, CLASSES)
+    yield "temperature", calibration.cross_entropy(targets, tf.constant(logits), tf.constant(1.07))
     yield "log loss", np.round(metrics.log_loss(labels, probabilities), 6)
 
 

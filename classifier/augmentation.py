@@ -11,7 +11,7 @@ def augment(pixels: tf.Tensor, settings: params.Augment, seed: tf.Tensor) -> tf.
     pixels: uint8 of shape (n, height, width, 1). What enters at the edges and what is erased is black, 0.
     seed: int64 of shape (2,); the same seed makes the same changes.
     """
-    seeds = tf.random.experimental.stateless_split(seed, 4)
+    seeds = tf.random.experimental.stateless_split(seed, 3)
     if settings.flip:
         pixels = flip(pixels, seeds[0])
     if settings.shift:

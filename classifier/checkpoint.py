@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -66,6 +67,15 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has n
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def location(default: Path, identity: str) -> Path:
+    """Where a training's state is saved: at the default, or in the folder that the variable CHECKPOINTS names.
+
+    The variable is set for trainings in a temporary copy of the project, whose files are lost with the copy.
+    """
+    folder = os.environ.get("CHECKPOINTS")
+    return Path(folder, f"{identity[:16]}.checkpoint") if folder else default
 
 
 def identity(settings: list[BaseModel], splits: list[Split], inputs: Inputs, arithmetic: str) -> str:

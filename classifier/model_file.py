@@ -12,6 +12,7 @@ from classifier.errors import UserError
 if TYPE_CHECKING:
     import keras
 
+LARGEST = 2**30  # bytes of an unpacked model, and of what a small hostile archive may become in memory
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that the zip format can express
 
 
@@ -34,7 +35,7 @@ def write_model(path: Path, model: "keras.Model") -> None:
 
 
 def read_model(path: Path, image_shape: tuple[int, ...], num_classes: int) -> "keras.Model":
-    """Load a model that write_model wrote. No code in the file is run. Imports TensorFlow.
+    """Load a model that write_model wrote, unpacked at most LARGEST. No code in the file is run. Imports TensorFlow.
 
     image_shape: (height, width) in pixels.
 
@@ -45,6 +46,8 @@ def read_model(path: Path, image_shape: tuple[int, ...], num_classes: int) -> "k
     import keras
 
     try:
+        with open_archive(path):
+            pass
         model = keras.saving.load_model(path, safe_mode=True)
         shapes = model.input_shape, model.output_shape
     except Exception as error:  # of any kind: Keras builds what the file asks for before all of it is checked
@@ -55,6 +58,21 @@ def read_model(path: Path, image_shape: tuple[int, ...], num_classes: int) -> "k
             f"{path} maps {shapes[0]} to {shapes[1]}, but the data has {image_shape} images and {num_classes} classes"
         )
     return model
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """The .keras archive, open for reading.
+
+    Raises:
+        ValueError: unpacked, it is larger than LARGEST.
+        OSError, zipfile.BadZipFile: it cannot be read.
+    """
+    archive = zipfile.ZipFile(path)
+    size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST:
+        archive.close()
+        raise ValueError(f"unpacked, it has {size:,} bytes, but at most {LARGEST:,} are read")
+    return archive
 
 
 def _canonical(name: str, content: bytes) -> bytes:

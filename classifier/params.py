@@ -78,6 +78,7 @@ class Train(Section):
     warmup_epochs: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    calibrate: bool
     batch_size: Count
     piece_size: Count
     epochs: Count

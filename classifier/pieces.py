@@ -8,7 +8,11 @@ import math
 from itertools import pairwise
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+
+INFERENCE_PIECE = 50  # images at most that one thread classifies at a time
 
 
 class Pieces(keras.Model):  # type: ignore[misc]  # Keras has no types
@@ -33,3 +37,14 @@ def number_of_pieces(images: int, batch_size: int, piece_size: int) -> int:
     """The number of pieces of at most piece_size images in a batch. None is empty in the last, smaller batch either."""
     last = images % batch_size or batch_size
     return min(math.ceil(batch_size / piece_size), last)
+
+
+def predict(network: keras.Model, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.floating]:
+    """The network's outputs for images of shape (n, height, width), computed in pieces: float32 of shape (n, classes).
+
+    batch_size: the largest number of images in memory at once.
+    """
+    batches = np.array_split(images[..., None], math.ceil(len(images) / batch_size))  # of nearly the same size
+    model = Pieces(network, math.ceil(len(batches[-1]) / INFERENCE_PIECE))
+    outputs: NDArray[np.floating] = np.concatenate([model.predict_on_batch(batch) for batch in batches])
+    return outputs

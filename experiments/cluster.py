@@ -18,12 +18,14 @@ SECONDS_TO_CONNECT = 10
 COMMITTED = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", "classifier", "project")  # the nodes clone the commit
 
 
-def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpus: float = 0) -> Iterator[str]:
+def run(
+    repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpus: float = 0, stage: str = ""
+) -> Iterator[str]:
     """Run the pipeline with the changed params of each run, by name; yields each name when its results have arrived.
 
-    address: of a Ray cluster whose nodes have the project's environment. cpus, gpus: what a run takes of a node. A run
-    whose node fails is started on another one. A run that git has already is only fetched. An interruption ends the
-    runs. A run that fails does not end the others.
+    address: of a Ray cluster whose nodes have the project's environment. cpus, gpus: what a run takes of a node. stage:
+    the last one that is run; all without it. A run whose node fails is started on another one. A run that git has
+    already is only fetched. An interruption ends the runs. A run that fails does not end the others.
 
     Raises:
         UserError: Ray is not installed, there is no such cluster, its nodes could not reach the commit or the data, or,
@@ -31,7 +33,7 @@ def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpu
     """
     if not runs:
         return
-    jobs = _jobs(repo, runs)
+    jobs = _jobs(repo, runs, stage)
     ray = connect(address)
     try:
         task = ray.remote(worker.run_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
@@ -41,7 +43,7 @@ def run(repo: Repo, runs: dict[str, Changes], address: str, cpus: float = 1, gpu
         ray.shutdown()
 
 
-def _jobs(repo: Repo, runs: dict[str, Changes]) -> dict[str, worker.Job]:
+def _jobs(repo: Repo, runs: dict[str, Changes], stage: str) -> dict[str, worker.Job]:
     url, commit = git("remote", "get-url", "origin"), git("rev-parse", "HEAD")
     if not url:
         raise UserError("there is no git remote origin, from which a cluster's nodes could clone")
@@ -55,7 +57,7 @@ def _jobs(repo: Repo, runs: dict[str, Changes]) -> dict[str, worker.Job]:
     dvc_queue.forget(repo, set(runs))
     local = Path(".dvc/config.local")
     dvc_config = local.read_text(encoding="utf-8") if local.exists() else ""
-    return {name: worker.Job(name, changes, commit, url, dvc_config) for name, changes in runs.items()}
+    return {name: worker.Job(name, changes, stage, commit, url, dvc_config) for name, changes in runs.items()}
 
 
 def connect(address: str) -> Any:

@@ -1,6 +1,7 @@
 """Runs in DVC's queue, each in a temporary copy of the project."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
 Changes = dict[str, Any]  # params that a run changes, by their full names, as in train.epochs
 
 
-def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, force: bool = False) -> Iterator[str]:
+def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *, force: bool = False) -> Iterator[str]:
     """Run the pipeline with the changed params of each run, by name; yields each name when it has finished.
 
-    jobs: how many runs at a time; they share the cores, which changes no bits. force: train even what is in DVC's run
-    cache. An interruption ends the runs. A run that fails does not end the others.
+    jobs: how many runs at a time; they share the cores, which changes no bits. stage: the last one that is run, all
+    without it. force: train even what is in DVC's run cache. An interruption ends the runs; a training that is run
+    again goes on after the last epoch that it finished. A run that fails does not end the others.
 
     Raises:
         UserError: the runs are in progress already, DVC refuses one, or, at the end, some have failed.
@@ -34,7 +36,8 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, *, force: bool = Fa
     forget(repo, set(runs))
     for name, changes in runs.items():
         options = [option for key, value in changes.items() for option in ("--set-param", f"{key}={value}")]
-        dvc("exp", "run", "--queue", "--name", name, *options, *(["--force"] if force else []), quiet=True)
+        dvc("exp", "run", "--queue", "--name", name, *options, *["--force"][:force], *stage.split(), quiet=True)
+    os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
     try:
         dvc("queue", "start", "--jobs", str(jobs), quiet=True)
         yield from _finished(repo, list(runs))

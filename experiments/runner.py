@@ -20,8 +20,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", type=float, default=0, metavar="N", help="of a node, for each run; default 0")
 
 
-def select_runner(options: argparse.Namespace) -> Runner:
-    """The runner that the command line's options ask for."""
+def select_runner(options: argparse.Namespace, stage: str = "") -> Runner:
+    """The runner that the command line's options ask for. stage: the last one that is run; all without it."""
     if options.cluster:
-        return partial(cluster.run, address=options.cluster, cpus=options.cpus, gpus=options.gpus)
-    return partial(dvc_queue.run, jobs=options.jobs)
+        return partial(cluster.run, address=options.cluster, cpus=options.cpus, gpus=options.gpus, stage=stage)
+    return partial(dvc_queue.run, jobs=options.jobs, stage=stage)

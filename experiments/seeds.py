@@ -7,7 +7,6 @@ finished. Seeds that are in the table already are not trained again, unless the 
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -67,9 +66,8 @@ def current(recipe: str) -> pd.DataFrame:
 
     Their data follow from the recipe and the code, and may be others than those of the working tree.
     """
-    lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
     runs = seeds.read(recipe)
-    return runs[runs["code"] == seeds.origin(lock.get("stages", {}), Path()).code]
+    return runs[runs["code"] == seeds.origin_of_working_tree().code]
 
 
 def run_results(repo: Repo, run: str) -> dict[str, Any]:
@@ -77,14 +75,13 @@ def run_results(repo: Repo, run: str) -> dict[str, Any]:
     scores = dvc_queue.result(repo, run, paths.SCORES)
     summary = dvc_queue.result(repo, run, paths.TRAINING_SUMMARY)
     lock = dvc_queue.result(repo, run, paths.DVC_LOCK)["stages"]
-    (model,) = [out["md5"] for out in lock["train"]["outs"] if out["path"] == str(paths.MODEL)]
     with at_revision(repo, run), repo.dvcfs.open(str(paths.CORRECT)) as stream:
         correct = pd.read_csv(stream, index_col="split")
     return {
         **{name: scores["test"][name] for name in ("accuracy", "loss", "confidence", "f1")},
         "validation_accuracy": scores["validation"]["accuracy"],
         **{name: summary[name] for name in ("parameters", "multiply_adds", "epochs", "images_seen")},
-        "model": model,
+        "model": seeds.model(lock),
         **seeds.origin(lock)._asdict(),
         **{f"{prefix}{name}": correct.at[split, name] for split, prefix in seeds.SPLITS.items() for name in COUNTED},
     }

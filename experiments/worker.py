@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 
 
 class Job(NamedTuple):
-    """A run. changes: of params.yaml. commit: of the project. url: of the git repository that has the commit.
+    """A run. changes: of params.yaml. stage: the last one that is run, all if empty. commit: of the project.
 
-    dvc_config: the content of .dvc/config.local, which has the storage's credentials.
+    url: of the git repository that has the commit. dvc_config: the content of .dvc/config.local, which has the
+    storage's credentials.
     """
 
     name: str
     changes: dict[str, Any]
+    stage: str
     commit: str
     url: str
     dvc_config: str
@@ -52,7 +54,7 @@ def _train(job: Job, project: Path) -> None:
     (project / ".dvc/config.local").write_text(job.dvc_config)
     _dvc("pull", "--run-cache", folder=project)  # so that a training that was pushed is not repeated
     params = [option for key, value in job.changes.items() for option in ("--set-param", f"{key}={value}")]
-    _dvc("exp", "run", "--pull", "--name", job.name, *params, folder=project)
+    _dvc("exp", "run", "--pull", "--name", job.name, *params, *job.stage.split(), folder=project)
     _dvc("push", "--run-cache", folder=project)
     _dvc("exp", "push", "--no-cache", "origin", job.name, folder=project)  # last: it marks the run as complete
 

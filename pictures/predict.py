@@ -10,7 +10,6 @@ network sees, and the probabilities. If some files cannot be read, the others ar
 import json
 import sys
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +61,7 @@ def image_shape(model: Path) -> tuple[int, int]:
         UserError: the file is missing or is not a model of images with one channel.
     """
     try:
-        with zipfile.ZipFile(model) as archive:
+        with model_file.open_archive(model) as archive:
             config = json.loads(archive.read("config.json"))
         _, height, width, _ = config["config"]["layers"][0]["config"]["batch_shape"]
         return int(height), int(width)

@@ -18,18 +18,17 @@ from classifier.errors import UserError
 from classifier.tables import CURVES
 from project import cli, paths
 
-CHECKPOINT = paths.MODEL.with_name(f".{paths.MODEL.name}.checkpoint")
 FIGURE = Path("curves.png")  # git ignores it
 SECONDS = 1  # between two looks at the file
 
 
 def main() -> None:
     cli.parser(__doc__).parse_args()
-    if not CHECKPOINT.exists():
-        raise UserError(f"no training in this folder has finished an epoch: {CHECKPOINT} is missing; start dvc repro")
+    if not paths.CHECKPOINT.exists():
+        raise UserError(f"no training here has finished an epoch: {paths.CHECKPOINT} is missing; start dvc repro")
     drawn = None
-    while CHECKPOINT.exists():
-        modified = CHECKPOINT.stat().st_mtime_ns
+    while paths.CHECKPOINT.exists():
+        modified = paths.CHECKPOINT.stat().st_mtime_ns
         if modified != drawn:
             draw(read())
             drawn = modified
@@ -43,10 +42,10 @@ def read() -> pd.DataFrame:
         UserError: the file is not the state of a training.
     """
     try:
-        with np.load(CHECKPOINT, allow_pickle=False) as saved:
+        with np.load(paths.CHECKPOINT, allow_pickle=False) as saved:
             curves = pd.DataFrame(saved["curves"], columns=CURVES)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{CHECKPOINT} is not the state of a training ({' '.join(str(error).split())})") from None
+        raise UserError(f"{paths.CHECKPOINT} is not the state of a training ({' '.join(str(error).split())})") from None
     curves.insert(0, "epoch", range(1, len(curves) + 1))
     return curves
 

@@ -16,6 +16,8 @@ TRAINING_SPLIT = PREPARED / "train"
 VALIDATION_SPLIT = PREPARED / "validation"
 TEST_SPLIT = PREPARED / "test"
 MODEL = Path("models/model.keras")
+CHECKPOINT = Path("models/.model.keras.checkpoint")
+TRAINED_HISTORY = Path("models/history.csv")
 TRAINING_SUMMARY = Path("metrics/train.json")
 SCORES = Path("metrics/evaluate.json")
 PREDICTIONS = Path("metrics/predictions.csv")
@@ -28,6 +30,7 @@ MISTAKES = Path("plots/mistakes.npy")
 
 # What the experiments write
 SEEDS = Path("metrics/seeds")
+SEARCH = Path("metrics/search.csv")
 EXPERIMENTS_TABLE = Path("metrics/experiments.csv")
 EXPERIMENTS_PAGE = Path("docs/experiments.md")
 EXPERIMENTS_FIGURE = Path("docs/experiments.png")

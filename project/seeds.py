@@ -6,7 +6,7 @@ alone.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
+from classifier.params import load_yaml
 from project import paths
 
 NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
@@ -54,12 +55,13 @@ def recipe(params: dict[str, Any]) -> str:
     return _short_hash(kept)
 
 
-def origin(lock: dict[str, Any], folder: Path | None = None) -> Origin:
+def origin(lock: dict[str, Any], folder: Path | None = None, stages: Sequence[str] = STAGES) -> Origin:
     """The origin of the results that belong to a dvc.lock.
 
-    lock: the stages of dvc.lock. folder: take the code from this folder, where it may have been edited since.
+    lock: the stages of dvc.lock. folder: take the code from this folder, where it may have been edited since. stages:
+    those that made the results.
     """
-    deps = {dep["path"]: dep["md5"] for stage in STAGES for dep in lock.get(stage, {}).get("deps", [])}
+    deps = {dep["path"]: dep["md5"] for stage in stages for dep in lock.get(stage, {}).get("deps", [])}
     code = {path: md5 for path, md5 in deps.items() if path.endswith(".py")}
     if folder is not None:
         code = {
@@ -67,6 +69,18 @@ def origin(lock: dict[str, Any], folder: Path | None = None) -> Origin:
         }
     splits = [deps.get(str(path)) for path in (paths.TRAINING_SPLIT, paths.VALIDATION_SPLIT, paths.TEST_SPLIT)]
     return Origin(_short_hash(code), _short_hash(splits))
+
+
+def origin_of_working_tree(stages: Sequence[str] = STAGES) -> Origin:
+    """The origin of results of the code of the working tree, with the data of its dvc.lock."""
+    lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
+    return origin(lock.get("stages", {}), Path(), stages)
+
+
+def model(lock: dict[str, Any]) -> str:
+    """The MD5 of the model file that belongs to a dvc.lock. lock: its stages."""
+    (found,) = [out["md5"] for out in lock["train"]["outs"] if out["path"] == str(paths.MODEL)]
+    return str(found)
 
 
 def path(recipe: str) -> Path:

@@ -5,7 +5,6 @@ test split what a review needs: every prediction, the confusion matrix, and the 
 validation split, it writes which images are classified correctly.
 """
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 SPLITS = ("train", "validation", "test")
-PIECE_SIZE = 50  # images classified by one thread at a time
 
 
 def evaluate(
@@ -83,15 +81,11 @@ def classify(network: "keras.Model", images: NDArray[np.uint8], settings: Evalua
     Raises:
         UserError: the network's outputs are not probabilities.
     """
-    from classifier.pieces import Pieces
+    from classifier.pieces import predict
 
-    batches = np.array_split(images, math.ceil(len(images) / settings.batch_size))  # of nearly the same size
-    model = Pieces(network, math.ceil(len(batches[-1]) / PIECE_SIZE))
-    predicted = [model.predict_on_batch(batch) for batch in batches]
+    probabilities = predict(network, images, settings.batch_size)
     if settings.flip_average:
-        flipped = [model.predict_on_batch(batch[:, :, ::-1]) for batch in batches]
-        predicted = [(one + other) / 2 for one, other in zip(predicted, flipped, strict=True)]
-    probabilities: NDArray[np.floating] = np.concatenate(predicted)
+        probabilities = (probabilities + predict(network, images[:, :, ::-1], settings.batch_size)) / 2
     if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(axis=1), 1, atol=0.01)):  # False for NaN
         raise UserError("the model's outputs are not probabilities; dvc repro --force train trains another one")
     return probabilities

@@ -71,7 +71,7 @@ def test_errors_are_reported_before_any_run(project: Project) -> None:
     assert "are not committed; a cluster's nodes would not see them" in run_failing(*seeds)
     project.git("checkout", "-q", "params.yaml")
     assert "error: experiments.seeds: no Ray cluster at 127.0.0.1:1" in run_failing(*seeds)
-    assert "missing EQUAL" in run_failing("experiments.sweep", "train.seed", "--cluster", "127.0.0.1:1")
+    assert "missing EQUAL" in run_failing("experiments.search", "train.seed", "--question", "Q", "--cluster", "127.0.0.1:1")
 
 
 def test_each_of_six_runs_is_pushed_once_although_a_node_fails(project: Project, cluster: Any) -> None:
@@ -107,17 +107,19 @@ def test_each_of_six_runs_is_pushed_once_although_a_node_fails(project: Project,
     assert time.monotonic() - before < 300
 
 
-def test_a_sweep_runs_on_the_cluster_and_a_failed_run_does_not_end_the_others(project: Project, cluster: Any) -> None:
-    sweep = (
-        "experiments.sweep", "train.learning_rate=choice(0.0005,-1)", "train.epochs=1", "--cluster", cluster.address
+def test_a_search_on_the_cluster_records_the_runs_that_do_not_fail(project: Project, cluster: Any) -> None:
+    search = (
+        "experiments.search", "train.learning_rate=choice(0.0005,-1)", "train.epochs=1", "--question", "Which rate?",
+        "--cluster", cluster.address,
     )  # fmt: skip
     project.git("checkout", "-q", ".")
-    result = project.run(sys.executable, "-m", *sweep, check=False)
+    result = project.run(sys.executable, "-m", *search, check=False)
     assert result.returncode == 1
-    assert "error: experiments.sweep: train.learning_rate--1-train.epochs-1 failed" in result.stderr
+    assert "error: experiments.search: train.learning_rate--1-train.epochs-1 failed" in result.stderr
     assert "params.yaml: train.learning_rate: should be greater than 0, not -1" in result.stderr + result.stdout
-    ref = project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/train.learning_rate-0.0005-train.epochs-1")
-    assert json.loads(project.git("show", f"{ref}:metrics/train.json"))["epochs"] == 1
+    (row,) = pd.read_csv(project.folder / "metrics/search.csv").to_dict("records")
+    assert (row["question"], row["changes"]) == ("Which rate?", "train.learning_rate=0.0005 train.epochs=1")
+    assert (row["epochs"], row["seed"]) == (1, 1)
 
 
 def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, cluster: Any) -> None:
@@ -125,7 +127,7 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
         return [each for node in cluster.list_all_nodes() for each in find_trainings(find_raylet(node))]
 
     with subprocess.Popen(
-        [sys.executable, "-m", "experiments.sweep", "train.epochs=10000", "--cluster", cluster.address],
+        [sys.executable, "-m", "experiments.search", "train.epochs=10000", "--question", "Q", "--cluster", cluster.address],
         cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     ) as run:  # fmt: skip
@@ -134,7 +136,7 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=120)
     assert run.returncode == 130, errors
-    assert "experiments.sweep: interrupted" in errors
+    assert "experiments.search: interrupted" in errors
     wait_until(lambda: not training.is_running(), seconds=300)
 
 

@@ -17,7 +17,7 @@ def test_the_curves_are_drawn_while_train_runs(new_project: Callable[[], Project
     project.set_params(train__epochs=40)
     command = [sys.executable, "-m", "project.curves"]
     failed = project.run(*command, check=False)
-    assert "error: project.curves: no training in this folder has finished an epoch" in failed.stderr
+    assert "error: project.curves: no training here has finished an epoch" in failed.stderr
     before = project.git("status", "--porcelain")
     training = [sys.executable, *STAGES["train"]["cmd"].split()[1:]]
     with subprocess.Popen(training, cwd=project.folder, stdout=subprocess.DEVNULL) as run:

@@ -19,7 +19,8 @@ def prepared(new_project: Callable[[], Project]) -> Project:
 
 TRAIN = (
     "python -m stages train --prepared data/prepared"
-    " --model {0}.keras --summary {0}.json --history {0}.csv --operations {0}.operations.csv"
+    " --checkpoint .{0}.keras.checkpoint --model {0}.keras"
+    " --summary {0}.json --history {0}.csv --operations {0}.operations.csv"
 )
 
 
@@ -39,7 +40,9 @@ def hash_outputs(project: Project, name: str) -> dict[str, str]:
 def use_all_options(project: Project) -> None:
     """Use the options that experiments may use beyond the committed params."""
     project.set_params(model__architecture="resnet", train__schedule="cosine", train__weight_decay=0.01)
-    project.set_params(train__label_smoothing=0.1, augment__flip=True, augment__shift=1, augment__erase=4)
+    project.set_params(
+        train__label_smoothing=0.1, train__calibrate=True, augment__flip=True, augment__shift=1, augment__erase=4
+    )
 
 
 @pytest.mark.slow

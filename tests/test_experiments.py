@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
-from experiments import __main__, cluster, plan, sweep, table
+from experiments import __main__, cluster, plan, search, table
 from experiments.seeds import current
 from project import paths, seeds
 from project.seeds import recipe
@@ -82,18 +82,15 @@ def test_a_recipe_contains_all_that_scores_depend_on_except_the_seed() -> None:
     assert recipe_with(augment={"flip": True, "shift": 0}) != base
 
 
-def test_a_sweep_contains_every_combination() -> None:
-    runs = sweep.combinations(["train.learning_rate=choice(0.0005,0.002)", "model.dropout=choice(0.25,0.5)"])
-    assert list(runs)[:2] == [
-        "train.learning_rate-0.0005-model.dropout-0.25",
-        "train.learning_rate-0.0005-model.dropout-0.5",
-    ]
-    assert list(runs.values())[2:] == [
+def test_a_search_contains_every_combination() -> None:
+    runs = search.combinations(["train.learning_rate=choice(0.0005,0.002)", "model.dropout=choice(0.25,0.5)"])
+    assert search.describe(runs[0]) == "train.learning_rate=0.0005 model.dropout=0.25"
+    assert runs[2:] == [
         {"train.learning_rate": "0.002", "model.dropout": "0.25"},
         {"train.learning_rate": "0.002", "model.dropout": "0.5"},
     ]
     with pytest.raises(UserError, match=r"train\.seed.* missing EQUAL"):
-        sweep.combinations(["train.seed"])
+        search.combinations(["train.seed"])
 
 
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

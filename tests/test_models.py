@@ -3,9 +3,11 @@
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from classifier import model_file, models, params, training
 from classifier.dataset import Split
 from classifier.errors import UserError
 from classifier.params import load_params
+from pictures import predict
 from tests import idx
 from tests.conftest import ROOT
 
@@ -137,6 +140,64 @@ def test_a_model_file_runs_no_code(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"{name}\.keras is not a whole Keras model"):
             model_file.read_model(tmp_path / f"{name}.keras", (28, 28), 10)
     assert not file.exists()
+
+
+def _external(variables: h5py.Group, other: Path) -> None:
+    other.write_bytes(bytes(40))
+    variables.create_dataset("1", shape=(10,), dtype="f4", external=[(str(other), 0, 40)])
+
+
+def _link(variables: h5py.Group, other: Path) -> None:
+    with h5py.File(other, "w") as file:
+        file["biases"] = np.zeros(10, np.float32)
+    variables["1"] = h5py.ExternalLink(str(other), "biases")
+
+
+def _virtual(variables: h5py.Group, other: Path) -> None:
+    with h5py.File(other, "w") as file:
+        file["biases"] = np.zeros(10, np.float32)
+    layout = h5py.VirtualLayout((10,), np.float32)
+    layout[:] = h5py.VirtualSource(other, "biases", (10,))
+    variables.create_virtual_dataset("1", layout)
+
+
+def _bomb(variables: h5py.Group, other: Path) -> None:
+    variables.create_dataset("1", shape=(10**10,), dtype="f4", chunks=(10**6,), compression="gzip")
+
+
+@pytest.mark.parametrize("replace", [_external, _link, _virtual, _bomb])
+def test_weights_outside_of_the_model_file_or_larger_than_memory_are_refused(
+    tmp_path: Path, replace: Callable[[h5py.Group, Path], None]
+) -> None:
+    good, bad, weights = tmp_path / "good.keras", tmp_path / "bad.keras", tmp_path / "weights.h5"
+    model_file.write_model(good, models.build(PARAMS.model, BLANK, 10))
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        for member in source.namelist():
+            weights.write_bytes(source.read(member))
+            if member == "model.weights.h5":
+                with h5py.File(weights, "r+") as file:
+                    variables = file["layers/dense/vars"]
+                    del variables["1"]
+                    replace(variables, tmp_path / "other")
+            target.writestr(member, weights.read_bytes())
+    with pytest.raises(UserError, match=r"bad\.keras is not a whole Keras model \(.*Not allowed: H5"):
+        model_file.read_model(bad, (28, 28), 10)
+
+
+def test_a_small_archive_that_unpacks_to_a_large_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_file, "LARGEST", 10**7)
+    path = tmp_path / "model.keras"
+    model_file.write_model(path, models.build(PARAMS.model, BLANK, 10))
+    model_file.read_model(path, (28, 28), 10)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("assets", bytes(10**7))
+    assert path.stat().st_size < 10**6
+    with pytest.raises(UserError, match=r"unpacked, it has 10,\d{3},\d{3} bytes, but at most 10,000,000 are read"):
+        model_file.read_model(path, (28, 28), 10)
+    with pytest.raises(UserError, match=r"unpacked, it has"):
+        predict.image_shape(path)
 
 
 def test_a_model_for_other_images_or_classes_is_refused(tmp_path: Path) -> None:

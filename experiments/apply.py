@@ -1,0 +1,26 @@
+"""Have a named experiment in the working tree: its params, model, metrics and plots, to be reviewed and committed.
+
+    python -m experiments.apply NAME
+
+The changes of experiments.yaml are made in params.yaml, and the pipeline is run. What was trained before with the same
+code and data, in DVC's queue as well, is restored from DVC's cache. A training that was interrupted goes on when the
+same command is run again.
+"""
+
+from experiments import plan
+from project import cli
+from project.repository import dvc
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("name", metavar="NAME", help="of experiments.yaml")
+    experiment = plan.find_experiment(plan.experiments(plan.load()), parser.parse_args().name)
+    options = [option for key, value in experiment.changes.items() for option in ("--set-param", f"{key}={value}")]
+    dvc("exp", "run", *options)
+    print(f"{experiment.name} is in the working tree; make review compares it with main")
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors("experiments.apply"):
+        main()

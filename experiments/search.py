@@ -1,0 +1,131 @@
+"""Train with every combination of some params' values, and record what each reaches on the validation split.
+
+    python -m experiments.search 'train.learning_rate=choice(0.0005,0.002)' 'model.dropout=range(0.2,0.5,0.1)' \\
+        --question 'Which learning rate?'
+
+The syntax is that of dvc exp run --set-param. The pipeline is run up to stage train, so no test image is classified. A
+row for each run is added to metrics/search.csv: commit it, so that others can check how a recipe was selected. Runs
+that are there with the same code are not trained again.
+"""
+
+from typing import Any
+
+import pandas as pd
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.utils.hydra import get_hydra_sweeps
+from hydra.errors import HydraException
+
+from classifier import tables
+from classifier.errors import UserError
+from classifier.params import PARAMS
+from experiments import dvc_queue, plan, runner
+from experiments.dvc_queue import Changes
+from project import cli, paths, seeds
+from project.repository import at_revision, open_repo
+
+STAGES = ("prepare", "train")  # whose code is that of a result
+
+# changes: of params.yaml. The scores are those of the validation split after the last epoch. recipe, model, code, data:
+# hashes, as in project.seeds; data are the training and the validation split
+COLUMNS: tables.Schema = {
+    "question": str, "changes": str, "seed": int, "epochs": int, "validation_accuracy": float, "validation_loss": float,
+    "recipe": str, "model": str, "code": str, "data": str,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("params", nargs="+", metavar="KEY=VALUES", help="such as model.dropout=choice(0.3,0.5)")
+    parser.add_argument("--question", required=True, metavar="TEXT", help="what the runs are to answer, for the record")
+    parser.add_argument("--experiment", metavar="NAME", help="start from an experiment of experiments.yaml")
+    runner.add_options(parser)
+    options = parser.parse_args()
+    base: Changes = {}
+    if options.experiment:
+        base = plan.find_experiment(plan.experiments(plan.load()), options.experiment).changes
+    runs = {describe(changes): base | changes for changes in combinations(options.params)}
+    run_missing(runs, options.question, runner.select_runner(options, stage="train"))
+    recorded = current()
+    rows = recorded[recorded["changes"].isin([describe(changes) for changes in runs.values()])]
+    columns = ["changes", "validation_accuracy", "validation_loss"]
+    print(rows.sort_values("validation_accuracy", ascending=False)[columns].to_string(index=False))
+    print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")
+
+
+def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner) -> None:
+    """Train what is not recorded with the current code yet. runs: by name, with the params that each changes."""
+    recorded = set(current()["changes"])
+    missing = {
+        name.replace("=", "-").replace(" ", "-"): changes
+        for name, changes in runs.items()
+        if describe(changes) not in recorded
+    }
+    print(f"{len(runs)} runs, of which {len(runs) - len(missing)} are recorded already")
+    with open_repo() as repo:
+        for name in run_all(repo, missing):
+            record({"question": question, "changes": describe(missing[name]), **result(repo, name)})
+
+
+def combinations(values: list[str]) -> list[Changes]:
+    """The params that each run changes, one run for each combination.
+
+    values: as in model.dropout=choice(0.3,0.5).
+
+    Raises:
+        UserError: the values are not written in this syntax.
+    """
+    try:
+        sweeps = [sweep[str(PARAMS)] for sweep in get_hydra_sweeps({str(PARAMS): values})]
+    except (DvcException, HydraException) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    return [dict(change.split("=", 1) for change in sweep) for sweep in sweeps]
+
+
+def describe(changes: Changes) -> str:
+    """The changes of a run in one line, as for dvc exp run --set-param."""
+    return " ".join(f"{key}={value}" for key, value in changes.items())
+
+
+def read() -> pd.DataFrame:
+    """The recorded runs, with the columns COLUMNS; none if there is no record.
+
+    Raises:
+        UserError: the file is not such a table.
+    """
+    if not paths.SEARCH.exists():
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    return tables.read(paths.SEARCH, COLUMNS)
+
+
+def current() -> pd.DataFrame:
+    """The recorded runs of the code of the working tree."""
+    runs = read()
+    return runs[runs["code"] == seeds.origin_of_working_tree(STAGES).code]
+
+
+def record(run: dict[str, Any]) -> None:
+    """Add a run to the table. run: a value for each of COLUMNS."""
+    tables.write(paths.SEARCH, pd.DataFrame([*read().to_dict("records"), run], columns=list(COLUMNS)), COLUMNS)
+
+
+def result(repo: Repo, run: str) -> dict[str, Any]:
+    """The columns of a finished run, without question and changes."""
+    lock = dvc_queue.result(repo, run, paths.DVC_LOCK)["stages"]
+    params = dvc_queue.result(repo, run, PARAMS)
+    with at_revision(repo, run), repo.dvcfs.open(str(paths.TRAINED_HISTORY)) as stream:
+        last = pd.read_csv(stream).iloc[-1]
+    return {
+        "seed": params["train"]["seed"],
+        "epochs": params["train"]["epochs"],
+        "validation_accuracy": float(last["val_accuracy"]),
+        "validation_loss": float(last["val_loss"]),
+        "recipe": seeds.recipe(params),
+        "model": seeds.model(lock),
+        **seeds.origin(lock, stages=STAGES)._asdict(),
+    }
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors("experiments.search"):
+        main()
