@@ -30,7 +30,7 @@ $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro check-data curves predict dataset review seeds experiments remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help repro check-data curves predict dataset review seeds experiments experiment remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
@@ -66,6 +66,10 @@ seeds: $(VENV)/installed $(RAY)  ## Measure seed noise: train with N=5 seeds; JO
 
 experiments: $(VENV)/installed $(RAY)  ## Train the missing runs of experiments.yaml and update its table; JOBS=1 or CLUSTER=address
 	$(PY) -m experiments $(RUNNER)
+
+experiment: $(VENV)/installed  ## Put NAME=resnet of experiments.yaml into the working tree, trained or restored from the cache
+	@test -n "$$NAME" || { echo 'error: no experiment given; set NAME=…' >&2; exit 1; }
+	$(PY) -m experiments.apply -- "$$NAME"
 
 STORAGE := $(filter azure gs s3 ssh webdav,$(patsubst webdavs,webdav,$(firstword $(subst ://, ,$(URL)))))
 remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder

@@ -7,29 +7,60 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from classifier.figures import BLUE, WIDTH, legend_below
 
 GREY = "0.6"
+NO_MARKS: NDArray[np.floating] = np.empty((0, 3))
 NAME_PLACES = [(side * 8, height) for height in (0, 7, -7, 13, -13, 19, -19) for side in (1, -1)]  # points
-LINE_GAP = 0.045  # between the names of published results, as a share of the axis
 
 
-def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title: str) -> Figure:
-    """Mean test accuracy with its standard deviation against training compute, and lines for published accuracies.
+def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: str) -> Figure:
+    """Mean test accuracy with its standard deviation against training compute, and against the number of parameters.
 
-    table: one row per experiment, with the columns name, compute (10¹² floating-point operations), accuracy and
+    experiments: one row each, with the columns name, compute (10¹² floating-point operations), parameters, accuracy and
     accuracy_sd (shares), seeds, differs (bool: better or worse than the baseline beyond chance) and earlier (bool: an
-    earlier result). references: published test accuracies, as shares, by name.
+    earlier result). published: what others report, with the columns name, parameters and accuracy. Its compute is not
+    known, so it is drawn against the parameters only.
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
-    axes = figure.subplots()
-    compute, means, spreads = table["compute"], 100 * table["accuracy"], 100 * table["accuracy_sd"]
-    current = ~table["earlier"].astype(bool)
-    differs = table["differs"].astype(bool)
+    by_compute, by_parameters = figure.subplots(1, 2, sharey=True)
+    figure.suptitle(title)
+    for axes, column in ((by_compute, "compute"), (by_parameters, "parameters")):
+        _draw_experiments(axes, experiments, column)
+        axes.set(xscale="log")
+        axes.margins(x=0.35, y=0.1)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if not published.empty:
+        by_parameters.plot(
+            published["parameters"], 100 * published["accuracy"], "s", markersize=5, color=GREY, zorder=3,
+            label="reported by others",
+        )  # fmt: skip
+    by_compute.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    by_compute.xaxis.set_major_formatter("{x:g}")
+    by_compute.set(
+        xlabel="training compute, 10¹² operations (TFLOP)",
+        ylabel="test accuracy, %" + ("" if experiments.empty else f", mean ± 1 sd, {_seeds(experiments['seeds'])}"),
+    )
+    by_parameters.set(xlabel="parameters")
+    by_parameters.xaxis.set_major_formatter(EngFormatter())
+    legend_below(figure)
+    figure.draw_without_rendering()
+    means, spreads = 100 * experiments["accuracy"], 100 * experiments["accuracy_sd"]
+    _place_names(by_compute, experiments["name"], np.column_stack([experiments["compute"], means, spreads]))
+    ours = np.column_stack([experiments["parameters"], means, spreads])
+    others = np.column_stack([published["parameters"], 100 * published["accuracy"], np.zeros(len(published))])
+    _place_names(by_parameters, published["name"], others, obstacles=ours)
+    return figure
+
+
+def _draw_experiments(axes: Axes, experiments: pd.DataFrame, column: str) -> None:
+    current = ~experiments["earlier"].astype(bool)
+    differs = experiments["differs"].astype(bool)
+    means, spreads = 100 * experiments["accuracy"], 100 * experiments["accuracy_sd"]
     for group, marker, colour, fill, label in (
         (current & differs, "o", BLUE, BLUE, "better or worse than the baseline"),
         (current & ~differs, "o", BLUE, "white", "baseline, or no difference shown"),
@@ -37,23 +68,9 @@ def accuracy_by_compute(table: pd.DataFrame, references: dict[str, float], title
     ):
         if group.any():
             axes.errorbar(
-                compute[group], means[group], spreads[group], fmt=marker, markersize=5, color=colour,
+                experiments[column][group], means[group], spreads[group], fmt=marker, markersize=5, color=colour,
                 markerfacecolor=fill, capsize=3, zorder=4, label=label,
             )  # fmt: skip
-    axes.set(
-        title=title, xscale="log", xlabel="training compute, 10¹² floating-point operations (TFLOP)",
-        ylabel="test accuracy, %" + ("" if table.empty else f", mean ± 1 sd, {_seeds(table['seeds'])}"),
-    )  # fmt: skip
-    axes.margins(x=0.35)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    _draw_references(axes, {name: 100 * accuracy for name, accuracy in references.items()})
-    legend_below(figure)
-    figure.draw_without_rendering()
-    marks = np.column_stack([compute, means, spreads])
-    _place_names(axes, table["name"], marks, [100 * accuracy for accuracy in references.values()])
-    return figure
 
 
 def _seeds(seeds: "pd.Series[int]") -> str:
@@ -61,28 +78,14 @@ def _seeds(seeds: "pd.Series[int]") -> str:
     return f"{low} seeds" if low == high else f"{low} to {high} seeds"
 
 
-def _draw_references(axes: Axes, references: dict[str, float]) -> None:
-    """Lines for published results, with their names in the right margin, moved apart where they are close."""
-    for percent in references.values():
-        axes.axhline(
-            percent, color="0.55", linestyle="--", linewidth=1, zorder=1, label="reported by others, compute not known"
-        )
-    low, high = axes.get_ylim()
-    lowest = low
-    for name, percent in sorted(references.items(), key=lambda item: item[1]):
-        height = max(percent, lowest)
-        lowest = height + LINE_GAP * (high - low)
-        axes.annotate(
-            f"{percent:.4g} %  {name}", (1.015, height), xycoords=("axes fraction", "data"), va="center", fontsize=9
-        )
+def _place_names(
+    axes: Axes, names: Iterable[str], marks: NDArray[np.floating], obstacles: NDArray[np.floating] = NO_MARKS
+) -> None:
+    """Write names beside their marks, where they cover no mark, name or obstacle, and no grid line if possible.
 
-
-def _place_names(axes: Axes, names: Iterable[str], marks: NDArray[np.floating], lines: list[float]) -> None:
-    """Write names beside their marks, where they cover no mark, name or line, and no grid line if possible.
-
-    marks: rows of x, y and the length of the error bar. lines: the heights of the lines of published results.
+    marks, obstacles: rows of x, y and the length of the error bar.
     """
-    taken = [_mark(axes, *mark) for mark in marks]
+    taken = [_mark(axes, *mark) for mark in [*marks, *obstacles]]
     for name, (x, y, _) in zip(names, marks, strict=True):
         label = axes.annotate(name, (x, y), textcoords="offset points", xytext=(0, 0), va="center", fontsize=9)
         label.set_in_layout(False)
@@ -91,8 +94,7 @@ def _place_names(axes: Axes, names: Iterable[str], marks: NDArray[np.floating], 
             box = _move(label, place)
             outside = box.x0 < axes.bbox.x0 + 5 or box.x1 > axes.bbox.x1 - 5
             covered = sum(box.overlaps(other) for other in taken)
-            crossed = 10 * _crossings(axes, box, lines) + _crossings(axes, box, axes.get_yticks())
-            return int(100 * (outside + covered) + crossed)
+            return int(100 * (outside + covered) + _crossings(axes, box, axes.get_yticks()))
 
         taken.append(_move(label, min(NAME_PLACES, key=cost)))
 

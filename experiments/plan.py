@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from classifier.errors import UserError
-from classifier.params import PARAMS, Section, load_yaml, validated
+from classifier.params import PARAMS, Count, Section, load_yaml, validated
 from experiments.dvc_queue import Changes
 from project import paths
 from project.seeds import recipe
@@ -18,6 +18,7 @@ class Reference(Section):
     """A published result. accuracy: as a share of the test images. source: where it was published."""
 
     name: str
+    parameters: Count
     accuracy: Annotated[float, Field(gt=0, lt=1)]
     source: str
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from classifier import artifacts, figures, tables
 from classifier.errors import UserError
 from classifier.notation import percent
-from experiments.figures import accuracy_by_compute
+from experiments.figures import accuracy_by_cost
 from experiments.plan import Experiment, Reference
 from project import paths, seeds, text
 from project.significance import Runs, compare
@@ -144,14 +144,14 @@ def publish(rows: list[Row], references: list[Reference]) -> None:
 
 
 def figure(rows: list[Row], references: list[Reference]) -> Figure:
-    """The figure of the rows, with lines for the published results."""
+    """The figure of the rows, with the published results."""
     points = pd.DataFrame(rows, columns=Row._fields).assign(
         compute=[row.compute for row in rows],
         differs=[row.verdict.startswith(("Better", "Worse")) for row in rows],
         earlier=[row.verdict == EARLIER for row in rows],
     )
-    lines = {reference.name: reference.accuracy for reference in references}
-    return accuracy_by_compute(points, lines, "Test accuracy by training compute")
+    published = pd.DataFrame([dict(each) for each in references], columns=list(Reference.model_fields))
+    return accuracy_by_cost(points, published, "Test accuracy by training compute and by parameters")
 
 
 def markdown(rows: list[Row]) -> str:

@@ -1,6 +1,5 @@
 """Named experiments on a real Ray cluster of two nodes, one of which fails during a run."""
 
-import json
 import re
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 
@@ -71,7 +71,9 @@ def test_errors_are_reported_before_any_run(project: Project) -> None:
     assert "are not committed; a cluster's nodes would not see them" in run_failing(*seeds)
     project.git("checkout", "-q", "params.yaml")
     assert "error: experiments.seeds: no Ray cluster at 127.0.0.1:1" in run_failing(*seeds)
-    assert "missing EQUAL" in run_failing("experiments.search", "train.seed", "--question", "Q", "--cluster", "127.0.0.1:1")
+    assert "missing EQUAL" in run_failing(
+        "experiments.search", "train.seed", "--question", "Q", "--cluster", "127.0.0.1:1"
+    )
 
 
 def test_each_of_six_runs_is_pushed_once_although_a_node_fails(project: Project, cluster: Any) -> None:
@@ -126,8 +128,9 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
     def trainings() -> list[psutil.Process]:
         return [each for node in cluster.list_all_nodes() for each in find_trainings(find_raylet(node))]
 
+    search = ("experiments.search", "train.epochs=10000", "--question", "Q", "--cluster", cluster.address)
     with subprocess.Popen(
-        [sys.executable, "-m", "experiments.search", "train.epochs=10000", "--question", "Q", "--cluster", cluster.address],
+        [sys.executable, "-m", *search],
         cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     ) as run:  # fmt: skip

@@ -137,7 +137,9 @@ def test_the_table_is_written_between_the_markers_of_its_page(page: Path) -> Non
     assert row.compute == pytest.approx(6 * 0.27)
     better = row._replace(name="better", difference=0.0138, low=-0.00001, high=0.0166, verdict="Better, by less")
     earlier = row._replace(name="old", verdict=table.EARLIER)
-    table.publish([row, better, earlier], [plan.Reference(name="people", accuracy=0.835, source="somewhere")])
+    table.publish(
+        [row, better, earlier], [plan.Reference(name="people", parameters=1000, accuracy=0.835, source="somewhere")]
+    )
     size, scores = "1,234 | 1,000,000 | 5 | 270,000 | 1.6 | 75.00 %", "91.20 ± 0.10 % (3 seeds)"
     before, lines, after = page.read_text().partition(
         f"| wide | {size} | {scores} | – | 0.2500 | 0.9100 |\n"
@@ -378,6 +380,39 @@ def test_parallel_runs_give_the_same_bits_as_a_single_run(project: Project) -> N
 
 
 @pytest.mark.slow
+def test_a_named_experiment_is_put_into_the_working_tree(project: Project) -> None:
+    comments = (project.folder / "params.yaml").read_text().count("#")
+    (project.folder / "experiments.yaml").write_text(EXAMPLE)
+    assert "flipped is in the working tree" in project.run("make", "experiment", "NAME=flipped").stdout
+    params = (project.folder / "params.yaml").read_text()
+    assert "flip: true" in params
+    assert params.count("#") == comments
+    scores = json.loads((project.folder / paths.SCORES).read_text())
+    run = read_runs(project, "flipped").loc[1]
+    assert scores["test"]["accuracy"] == pytest.approx(run["accuracy"], abs=1e-6)
+    assert f"md5: {run['model']}" in (project.folder / "dvc.lock").read_text()
+    project.git("checkout", "-q", "params.yaml", "dvc.lock", "metrics/evaluate.json")
+
+
+@pytest.mark.slow
+def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> None:
+    command = ("python", "-m", "experiments.search", "train.epochs=choice(1,3)", "--question", "How long?")
+    assert "2 runs, of which 0 are recorded already" in project.run(*command, "--experiment", "flipped").stdout
+    rows = pd.read_csv(project.folder / paths.SEARCH)
+    assert [*rows.columns] == [*search.COLUMNS]
+    assert [*rows["changes"]] == [f"augment.flip=True train.epochs={epochs}" for epochs in (1, 3)]
+    assert [*rows["question"].unique()] == ["How long?"]
+    assert rows["model"].nunique() == 2
+    refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/train.epochs-*").split()
+    assert len(refs) == 2
+    for ref in refs:
+        assert project.git("diff", "--name-only", "HEAD", ref, "--", "metrics/evaluate.json") == ""
+    again = project.run(*command, "--experiment", "flipped").stdout
+    assert "2 runs, of which 2 are recorded already" in again
+    assert len(pd.read_csv(project.folder / paths.SEARCH)) == 2
+
+
+@pytest.mark.slow
 def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
     listed = (
         "seeds: 2\nexperiments:\n"
@@ -391,22 +426,30 @@ def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_an_interruption_ends_the_trainings_and_the_next_call_runs_them_again(project: Project) -> None:
-    listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 10000}}\nreferences: []\n"
+def test_an_interruption_ends_the_trainings_and_the_next_call_continues_them_with_the_same_bits(
+    project: Project,
+) -> None:
+    listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 100}}\nreferences: []\n"
     (project.folder / "experiments.yaml").write_text(listed)
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     ) as run:  # fmt: skip
-        wait_until(lambda: count_trainings(project) == 2)
+        wait_until(lambda: len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2)
+        assert count_trainings(project) == 2
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "experiments: interrupted" in errors
     wait_until(lambda: count_trainings(project) == 0)
-    (project.folder / "experiments.yaml").write_text(listed.replace("10000", "1"))
+    assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
     project.run("make", "experiments")
-    assert "| long | 34,826 | 2,025,088 | 1 |" in (project.folder / "docs/experiments.md").read_text()
+    recipe = read_first_recipe(project)
+    for seed in (1, 2):
+        assert "going on after epoch" in project.run("dvc", "queue", "logs", f"seed-{seed}-of-{recipe}").stdout
+    assert not [*project.folder.glob(".dvc/tmp/checkpoints/*")]
+    assert "| long | 34,826 | 2,025,088 | 100 |" in (project.folder / "docs/experiments.md").read_text()
+    assert "long: identical, " in project.run("python", "-m", "experiments", "--again", "long").stdout
 
 
 def count_trainings(project: Project) -> int:
@@ -416,6 +459,13 @@ def count_trainings(project: Project) -> int:
         inside = str(process.info["cwd"]).startswith(str(project.folder))
         count += inside and is_training(process.info["cmdline"])
     return count
+
+
+def read_runs(project: Project, experiment: str) -> pd.DataFrame:
+    """The runs of an experiment, by seed."""
+    rows = (project.folder / "metrics/experiments.csv").read_text().splitlines()
+    (recipe,) = [row.split(",")[1] for row in rows if row.startswith(f"{experiment},")]
+    return pd.read_csv(project.folder / f"metrics/seeds/{recipe}.csv", index_col="seed")
 
 
 def read_first_recipe(project: Project) -> str:

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from seaborn.utils import relative_luminance
 
 from classifier import figures, scores, tables
-from experiments.figures import GREY, accuracy_by_compute
+from experiments.figures import GREY, accuracy_by_cost
 from review.figures import changed_mistakes, compared_curves, confusion_difference
 from tests.conftest import ROOT
 
@@ -256,28 +256,35 @@ def test_changed_mistakes_are_those_that_the_other_run_does_not_make() -> None:
 def experiments(*rows: tuple[str, float, float, float, int]) -> pd.DataFrame:
     """The columns of the table of experiments that its figure uses; none differs from the baseline."""
     table = pd.DataFrame(rows, columns=["name", "accuracy", "accuracy_sd", "compute", "seeds"])
-    return table.assign(differs=False, earlier=False)
+    return table.assign(parameters=34_826, differs=False, earlier=False)
 
 
-def test_accuracy_by_compute_has_one_point_per_experiment_and_one_line_per_reference() -> None:
+def published(*rows: tuple[str, int, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "parameters", "accuracy"])
+
+
+def test_accuracy_by_cost_has_one_point_per_experiment_and_published_result() -> None:
     table = experiments(("small", 0.9, 0.002, 12, 3), ("large", 0.94, 0.001, 120, 3))
-    figure = accuracy_by_compute(table, {"students": 0.9073, "WRN": 0.967}, "Compute")
-    axes = figure.axes[0]
-    points = axes.lines[0]
-    np.testing.assert_allclose(np.asarray(points.get_xydata()), [[12, 90], [120, 94]])
-    lines = [np.asarray(line.get_ydata()).tolist() for line in axes.lines if line.get_linestyle() == "--"]
-    assert lines == [pytest.approx([90.73, 90.73]), pytest.approx([96.7, 96.7])]
-    assert {text.get_text() for text in axes.texts} == {"small", "large", "90.73 %  students", "96.7 %  WRN"}
-    assert axes.get_xscale() == "log"
-    assert axes.get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 seeds"
-    figure = accuracy_by_compute(table.assign(seeds=[5, 3]), {}, "")
+    others = published(("students", 34_826, 0.9073), ("WRN", 8_900_000, 0.967))
+    figure = accuracy_by_cost(table, others, "Cost")
+    by_compute, by_parameters = figure.axes
+    np.testing.assert_allclose(np.asarray(by_compute.lines[0].get_xydata()), [[12, 90], [120, 94]])
+    np.testing.assert_allclose(np.asarray(by_parameters.lines[0].get_xydata()), [[34_826, 90], [34_826, 94]])
+    (squares,) = [line for line in by_parameters.lines if line.get_marker() == "s"]
+    np.testing.assert_allclose(np.asarray(squares.get_xydata()), [[34_826, 90.73], [8_900_000, 96.7]])
+    assert [text.get_text() for text in by_compute.texts] == ["small", "large"]
+    assert [text.get_text() for text in by_parameters.texts] == ["students", "WRN"]
+    assert by_compute.get_xscale() == by_parameters.get_xscale() == "log"
+    assert by_compute.get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 seeds"
+    figure = accuracy_by_cost(table.assign(seeds=[5, 3]), published(), "")
     assert figure.axes[0].get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 to 5 seeds"
-    assert accuracy_by_compute(table[:0], {}, "").axes[0].get_ylabel() == "test accuracy, %"
+    assert accuracy_by_cost(table[:0], published(), "").axes[0].get_ylabel() == "test accuracy, %"
 
 
 def test_experiments_that_differ_from_the_baseline_are_filled_and_earlier_ones_are_grey() -> None:
     table = experiments(("baseline", 0.9, 0, 12, 3), ("better", 0.94, 0, 120, 3), ("old", 0.92, 0, 60, 3))
-    figure = accuracy_by_compute(table.assign(differs=[False, True, False], earlier=[False, False, True]), {}, "")
+    table = table.assign(differs=[False, True, False], earlier=[False, False, True])
+    figure = accuracy_by_cost(table, published(), "")
     points = {
         float(np.asarray(line.get_ydata())[0]): (line.get_marker(), line.get_markerfacecolor())
         for line in figure.axes[0].lines
@@ -289,29 +296,27 @@ def test_experiments_that_differ_from_the_baseline_are_filled_and_earlier_ones_a
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "references", [{}, {"students": 0.9073, "others": 0.908, "a third group": 0.9083, "two convolutions": 0.916}]
-)
-def test_names_do_not_overlap_other_names_points_or_lines_of_references(references: dict[str, float]) -> None:
+def test_names_do_not_overlap_other_names_or_points() -> None:
     table = experiments(
         ("cnn", 0.908, 0.002, 12, 3), ("mirrored-cnn", 0.9085, 0.001, 12, 3), ("wider-cnn", 0.9165, 0.0001, 13, 3),
         ("twin", 0.9084, 0.001, 14, 3),
         ("resnet", 0.943, 0, 600, 3), ("resnet-erased", 0.945, 0, 660, 3),
     )  # fmt: skip
-    figure = accuracy_by_compute(table, references, "Compute")
+    others = published(
+        ("students", 34_826, 0.9073), ("others", 40_000, 0.908), ("a third group", 34_000, 0.9083),
+        ("two convolutions", 113_000, 0.916), ("a wide one", 9_000_000, 0.967), ("a dense one", 768_000, 0.954),
+    )  # fmt: skip
+    figure = accuracy_by_cost(table, others, "Cost")
     figure.draw_without_rendering()
-    axes = figure.axes[0]
-    boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
-    assert not any(first.overlaps(second) for first, second in combinations(boxes.values(), 2))
-    names = [boxes[name] for name in table["name"]]
-    to_pixels = axes.transData.transform
-    points = to_pixels(np.column_stack([table["compute"], 100 * table["accuracy"]]))
-    heights = [to_pixels((1, 100 * accuracy))[1] for accuracy in references.values()]
-    for box in names:
-        assert axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
-        assert not any(box.contains(*point) for point in points)
-        assert not any(box.y0 < height < box.y1 for height in heights)
-    assert all(figure.bbox.x1 >= box.x1 for box in boxes.values())
+    for axes, names, x in zip(figure.axes, (table, others), ("compute", "parameters"), strict=True):
+        boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
+        assert list(boxes) == list(names["name"])
+        assert not any(first.overlaps(second) for first, second in combinations(boxes.values(), 2))
+        drawn = [table] if names is table else [table, others]
+        points = [axes.transData.transform(np.column_stack([each[x], 100 * each["accuracy"]])) for each in drawn]
+        for box in boxes.values():
+            assert axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
+            assert not any(box.contains(*point) for point in np.concatenate(points))
 
 
 def test_the_matplotlibrc_of_the_user_does_not_change_figures(tmp_path: Path) -> None:
