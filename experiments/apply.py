@@ -9,7 +9,7 @@ same command is run again.
 
 from experiments import plan
 from project import cli
-from project.repository import dvc
+from project.repository import dvc, open_repo
 
 
 def main() -> None:
@@ -17,7 +17,8 @@ def main() -> None:
     parser.add_argument("name", metavar="NAME", help="of experiments.yaml")
     experiment = plan.find_experiment(plan.experiments(plan.load()), parser.parse_args().name)
     options = [option for key, value in experiment.changes.items() for option in ("--set-param", f"{key}={value}")]
-    dvc("exp", "run", *options)
+    with open_repo():
+        dvc("exp", "run", *options)
     print(f"{experiment.name} is in the working tree; make review compares it with main")
 
 

@@ -33,7 +33,8 @@ def one_line_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:
-        sys.exit(f"error: {name}: {printable(str(error))}")
+        missing = isinstance(error, FileNotFoundError) and error.filename == "git"
+        sys.exit(f"error: {name}: {'git is not installed, or not on PATH' if missing else printable(str(error))}")
     except UnicodeError as error:
         if sys.getfilesystemencoding() == "utf-8":
             raise

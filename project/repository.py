@@ -23,7 +23,9 @@ def open_repo() -> Iterator[Repo]:
 
     Raises:
         UserError: the current folder is not a DVC project in a git repository, or DVC cannot read what is asked for.
+        FileNotFoundError: git is not installed.
     """
+    git("--version")  # DVC needs it, too, but begins without it
     try:
         repo = Repo(".")
     except NotDvcRepoError:

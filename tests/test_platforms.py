@@ -12,6 +12,20 @@ from tests.conftest import ROOT
 TOOLS = ("env", "expand", "git", "grep", "make", "rm", "sed", "sh", "test", "touch")  # what README.md needs
 
 
+@pytest.mark.parametrize("module", ["project.stale", "project.verify", "review", "experiments.apply"])
+def test_a_command_says_in_one_line_that_git_is_missing(tmp_path: Path, module: str) -> None:
+    arguments = ["baseline"] if module == "experiments.apply" else []
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr == f"error: {module}: git is not installed, or not on PATH\n"
+
+
 @pytest.mark.slow
 def test_tests_of_the_pipeline_pass_without_debians_tools(tmp_path: Path) -> None:
     folder = tmp_path / "Grüße an alle"
