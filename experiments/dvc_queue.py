@@ -18,6 +18,8 @@ from project.repository import at_revision, dvc
 
 POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
 
+PATIENCE = 10  # polls without a worker; one needs a few seconds to start
+
 Changes = dict[str, Any]  # params that a run changes, by their full names, as in train.epochs
 
 
@@ -29,7 +31,8 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
     again goes on after the last epoch that it finished. A run that fails does not end the others.
 
     Raises:
-        UserError: the runs are in progress already, DVC refuses one, or, at the end, some have failed.
+        UserError: the runs are in progress already, DVC refuses one, the queue's worker was killed, or, at the end,
+            some runs have failed.
     """
     if not runs:
         return
@@ -55,7 +58,7 @@ def result(repo: Repo, run: str, path: Path) -> dict[str, Any]:
 
 
 def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
-    waiting, failed = set(runs), []
+    waiting, failed, unattended = set(runs), [], 0
     with tqdm(total=len(runs), unit="run", desc="dvc queue logs NAME shows a run") as progress:
         while waiting:
             time.sleep(POLL_SECONDS)
@@ -67,6 +70,9 @@ def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
                         yield name
                     else:
                         failed.append(name)
+            unattended = 0 if repo.experiments.celery_queue.worker_status() else unattended + 1
+            if waiting and unattended == PATIENCE:
+                raise UserError("the worker of DVC's queue has ended; the same command goes on where it was")
     if failed:
         raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
 
@@ -81,13 +87,10 @@ def forget(repo: Repo, runs: set[str]) -> None:
     Raises:
         UserError: one of them is running.
     """
-    states = _states(repo)
-    if running := {name for name in runs if states.get(name) == "Running"}:
-        if repo.experiments.celery_queue.worker_status():
-            raise UserError(f"{', '.join(sorted(running))} is running already; dvc queue status shows the queue")
-        dvc("queue", "kill", "--force", *running, quiet=True)  # no worker is left: the machine was restarted
-    if tasks := runs & set(states):
-        dvc("queue", "remove", *tasks, quiet=True)
+    running = sorted(name for name, state in _states(repo).items() if name in runs and state == "Running")
+    if running and repo.experiments.celery_queue.worker_status():
+        raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
+    _remove(repo, runs)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
         dvc("exp", "remove", *kept, quiet=True)
 
@@ -103,5 +106,16 @@ def _stop(repo: Repo, runs: set[str]) -> None:
         with suppress(ProcessLookupError):
             queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
     dvc("queue", "stop", "--kill", quiet=True)
-    if left := {name for name, state in _states(repo).items() if name in runs and state != "Success"}:
+    _remove(repo, runs - {name for name, state in _states(repo).items() if state == "Success"})
+
+
+def _remove(repo: Repo, runs: set[str]) -> None:
+    """Remove runs from the queue, which has no worker."""
+    for _ in range(PATIENCE):
+        running = [name for name, state in _states(repo).items() if name in runs and state == "Running"]
+        if not running:
+            break
+        dvc("queue", "kill", "--force", *running, quiet=True)  # marks them as failed once their processes have ended
+        time.sleep(1)
+    if left := runs & set(_states(repo)):
         dvc("queue", "remove", *left, quiet=True)

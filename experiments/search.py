@@ -46,8 +46,9 @@ def main() -> None:
         base = plan.find_experiment(plan.experiments(plan.load()), options.experiment).changes
     runs = {describe(changes): base | changes for changes in combinations(options.params)}
     run_missing(runs, options.question, runner.select_runner(options, stage="train"))
+    names = {describe(changes): name for name, changes in runs.items()}
     recorded = current()
-    rows = recorded[recorded["changes"].isin([describe(changes) for changes in runs.values()])]
+    rows = recorded[recorded["changes"].isin(names)].replace({"changes": names})
     columns = ["changes", "validation_accuracy", "validation_loss"]
     print(rows.sort_values("validation_accuracy", ascending=False)[columns].to_string(index=False))
     print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")

@@ -426,30 +426,41 @@ def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_an_interruption_ends_the_trainings_and_the_next_call_continues_them_with_the_same_bits(
-    project: Project,
-) -> None:
-    listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 100}}\nreferences: []\n"
-    (project.folder / "experiments.yaml").write_text(listed)
+@pytest.mark.parametrize("stop", ["Ctrl-C", "kill the worker"])
+def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bits(project: Project, stop: str) -> None:
+    name, rate = ("interrupted", 0.001) if stop == "Ctrl-C" else ("killed", 0.002)
+    changes = f"{{train: {{epochs: 100, learning_rate: {rate}}}}}"
+    (project.folder / "experiments.yaml").write_text(f"seeds: 2\nexperiments:\n  {name}: {changes}\nreferences: []\n")
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     ) as run:  # fmt: skip
         wait_until(lambda: len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2)
         assert count_trainings(project) == 2
-        run.send_signal(signal.SIGINT)
-        _, errors = run.communicate(timeout=60)
-    assert run.returncode == 130
-    assert "experiments: interrupted" in errors
+        if stop == "Ctrl-C":
+            run.send_signal(signal.SIGINT)
+        else:
+            for worker in find_workers(project):
+                worker.kill()
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == (130 if stop == "Ctrl-C" else 1)
+    assert ("experiments: interrupted" if stop == "Ctrl-C" else "the worker of DVC's queue has ended") in errors
     wait_until(lambda: count_trainings(project) == 0)
     assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
     project.run("make", "experiments")
-    recipe = read_first_recipe(project)
     for seed in (1, 2):
-        assert "going on after epoch" in project.run("dvc", "queue", "logs", f"seed-{seed}-of-{recipe}").stdout
+        log = project.run("dvc", "queue", "logs", f"seed-{seed}-of-{read_first_recipe(project)}").stdout
+        assert "going on after epoch" in log
     assert not [*project.folder.glob(".dvc/tmp/checkpoints/*")]
-    assert "| long | 34,826 | 2,025,088 | 100 |" in (project.folder / "docs/experiments.md").read_text()
-    assert "long: identical, " in project.run("python", "-m", "experiments", "--again", "long").stdout
+    assert f"| {name} | 34,826 | 2,025,088 | 100 |" in (project.folder / "docs/experiments.md").read_text()
+    assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
+
+
+def find_workers(project: Project) -> list[psutil.Process]:
+    """The workers of DVC's queue in the project."""
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    inside = [process for process in processes if str(process.info["cwd"]).startswith(str(project.folder))]
+    return [process for process in inside if "queue-worker" in (process.info["cmdline"] or [])]
 
 
 def count_trainings(project: Project) -> int:
