@@ -429,7 +429,7 @@ def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
 @pytest.mark.parametrize("stop", ["Ctrl-C", "kill the worker"])
 def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bits(project: Project, stop: str) -> None:
     name, rate = ("interrupted", 0.001) if stop == "Ctrl-C" else ("killed", 0.002)
-    changes = f"{{train: {{epochs: 100, learning_rate: {rate}}}}}"
+    changes = f"{{train: {{epochs: 40, learning_rate: {rate}}}}}"
     (project.folder / "experiments.yaml").write_text(f"seeds: 2\nexperiments:\n  {name}: {changes}\nreferences: []\n")
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
@@ -452,7 +452,7 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
         log = project.run("dvc", "queue", "logs", f"seed-{seed}-of-{read_first_recipe(project)}").stdout
         assert "going on after epoch" in log
     assert not [*project.folder.glob(".dvc/tmp/checkpoints/*")]
-    assert f"| {name} | 34,826 | 2,025,088 | 100 |" in (project.folder / "docs/experiments.md").read_text()
+    assert f"| {name} | 34,826 | 2,025,088 | 40 |" in (project.folder / "docs/experiments.md").read_text()
     assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
 
 
