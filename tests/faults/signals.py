@@ -3,6 +3,7 @@
 import random
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.faults.kills import copy_project, repro_again, run_undisturbed, start
 from tests.faults.outcome import Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
+PAUSE = 20  # seconds
 LONGEST = 30  # seconds until every process must have ended
 
 
@@ -38,3 +40,24 @@ def inject(project: Project, folder: Path, seed: int) -> Iterator[Outcome]:
         fault = f"{number.name} to DVC alone, after {delay:.1f} of {duration:.1f} s"
         yield Outcome(fault, result, same and not left)
         shutil.rmtree(folder)
+    yield _pause(project, folder, generator.uniform(0.3, 0.9) * duration, expected)
+
+
+def _pause(project: Project, folder: Path, delay: float, expected: dict[str, str]) -> Outcome:
+    """Stop all processes, as a laptop that is closed does, and start a second run before they go on."""
+    copy = copy_project(project, folder)
+    with start_repro(copy) as run:
+        time.sleep(delay)
+        processes = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        second = copy.run(sys.executable, "-m", "dvc", "repro", check=False)
+        time.sleep(PAUSE)
+        for process in processes:
+            process.resume()
+        run.communicate()
+    refused = second.returncode != 0
+    same = run.returncode == 0 and copy.snapshot() == expected
+    shutil.rmtree(folder)
+    result = f"a second run {'is refused' if refused else 'is not refused'}, {'identical' if same else 'other'} results"
+    return Outcome(f"SIGSTOP after {delay:.1f} s, SIGCONT {PAUSE} s later", result, refused and same)
