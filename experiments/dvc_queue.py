@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 from tqdm import tqdm
@@ -18,7 +19,7 @@ from project.repository import at_revision, dvc
 
 POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
 
-PATIENCE = 10  # polls without a worker; one needs a few seconds to start
+PATIENCE = 5  # polls without a worker, or for the end of a run's processes
 
 Changes = dict[str, Any]  # params that a run changes, by their full names, as in train.epochs
 
@@ -70,7 +71,7 @@ def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
                         yield name
                     else:
                         failed.append(name)
-            unattended = 0 if repo.experiments.celery_queue.worker_status() else unattended + 1
+            unattended = 0 if _has_worker(repo) else unattended + 1
             if waiting and unattended == PATIENCE:
                 raise UserError("the worker of DVC's queue has ended; the same command goes on where it was")
     if failed:
@@ -81,6 +82,13 @@ def _states(repo: Repo) -> dict[str, str]:
     return {task["name"]: task["status"] for task in repo.experiments.celery_queue.status()}
 
 
+def _has_worker(repo: Repo) -> bool:
+    """Whether a worker of the queue is alive. DVC asks the workers themselves, and a busy one may not answer."""
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    workers = [process for process in processes if "queue-worker" in (process.info["cmdline"] or [])]
+    return any(Path(worker.info["cwd"] or "").is_relative_to(repo.root_dir) for worker in workers)
+
+
 def forget(repo: Repo, runs: set[str]) -> None:
     """Remove the tasks and experiments that an earlier call left under these names.
 
@@ -88,7 +96,7 @@ def forget(repo: Repo, runs: set[str]) -> None:
         UserError: one of them is running.
     """
     running = sorted(name for name, state in _states(repo).items() if name in runs and state == "Running")
-    if running and repo.experiments.celery_queue.worker_status():
+    if running and _has_worker(repo):
         raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
     _remove(repo, runs)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
