@@ -36,10 +36,11 @@ def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: 
         axes.xaxis.set_minor_formatter(NullFormatter())
     if not published.empty:
         by_parameters.plot(
-            published["parameters"], 100 * published["accuracy"], "s", markersize=5, color=GREY, zorder=3,
-            label="reported by others",
+            published["parameters"], 100 * published["accuracy"], "s", markersize=5, color=GREY,
+            zorder=5,  # above ours, which have error bars
         )  # fmt: skip
-    by_compute.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        by_compute.plot([], [], "s", markersize=5, color=GREY, label="reported by others")  # for the legend
+    by_compute.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     by_compute.xaxis.set_major_formatter("{x:g}")
     by_compute.set(
         xlabel="training compute, 10¹² operations (TFLOP)",

@@ -281,6 +281,20 @@ def test_the_committed_table_is_that_of_the_seeds() -> None:
     assert table.markdown(rows) in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8"), message
 
 
+def test_the_documented_selection_is_that_of_the_record() -> None:
+    runs = search.read()
+    accuracies = {
+        family: {f"{value:.2%}"[:-1] for value in runs["validation_accuracy"][runs["question"].str.startswith(family)]}
+        for family in ("three-epochs", "flipped")
+    }
+    page = paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8")
+    answers = re.findall(r"^\| (three-epochs|flipped): .* \| (.*) \|$", page, re.MULTILINE)
+    quoted = {family: set[str]() for family in accuracies}
+    for family, answer in answers:
+        quoted[family] |= set(re.findall(r"\d\d\.\d\d", answer))
+    assert quoted == accuracies
+
+
 def test_runs_of_a_recipe_are_stored_in_the_order_of_their_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
