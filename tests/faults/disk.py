@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.conftest import Project
+from tests.faults.kills import copy_project
 from tests.faults.outcome import Outcome
 
 SIZE = 24  # MiB, the size of the disk
@@ -25,8 +26,7 @@ def inject(project: Project, folder: Path) -> Iterator[Outcome]:
             return
         expected: dict[str, str] | None = None
         for free in (SIZE << 10, *FREE):
-            small = Project(folder / "project")
-            shutil.copytree(project.folder, small.folder, symlinks=True)
+            small = copy_project(project, folder / "project")
             small.set_params(train__seed=2, prepare__split="stratified")
             ballast = folder / "ballast"
             with ballast.open("wb") as stream:
@@ -51,8 +51,7 @@ def inject(project: Project, folder: Path) -> Iterator[Outcome]:
 
 def prepare_on_read_only_disk(project: Project, folder: Path) -> Outcome:
     """Run the stage prepare in a copy of a project on a disk that is mounted read-only."""
-    copy = Project(folder / "project")
-    shutil.copytree(project.folder, copy.folder, symlinks=True)
+    copy = copy_project(project, folder / "project")
     before = copy.snapshot()
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     error = copy.run_stage("python -m stages prepare --raw data/raw --prepared data/prepared").stderr
