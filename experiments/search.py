@@ -8,17 +8,19 @@ row for each run is added to metrics/search.csv: commit it, so that others can c
 that are there with the same code are not trained again.
 """
 
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, NamedTuple
 
 import pandas as pd
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.utils.hydra import get_hydra_sweeps
 from hydra.errors import HydraException
+from ruamel.yaml import YAML
 
 from classifier import tables
 from classifier.errors import UserError
-from classifier.params import PARAMS
+from classifier.params import PARAMS, load_yaml
 from experiments import dvc_queue, plan, runner
 from experiments.dvc_queue import Changes
 from project import cli, paths, seeds
@@ -34,6 +36,13 @@ COLUMNS: tables.Schema = {
 }  # fmt: skip
 
 
+class Training(NamedTuple):
+    """What is trained: with the same code, two runs of one recipe and seed are the same."""
+
+    recipe: str
+    seed: int
+
+
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("params", nargs="+", metavar="KEY=VALUES", help="such as model.dropout=choice(0.3,0.5)")
@@ -46,21 +55,20 @@ def main() -> None:
         base = plan.find_experiment(plan.experiments(plan.load()), options.experiment).changes
     runs = {describe(changes): base | changes for changes in combinations(options.params)}
     run_missing(runs, options.question, runner.select_runner(options, stage="train"))
-    names = {describe(changes): name for name, changes in runs.items()}
     recorded = current()
-    rows = recorded[recorded["changes"].isin(names)].replace({"changes": names})
-    columns = ["changes", "validation_accuracy", "validation_loss"]
-    print(rows.sort_values("validation_accuracy", ascending=False)[columns].to_string(index=False))
+    rows = [{"run": name, **recorded[training(changes)]} for name, changes in runs.items()]
+    columns = ["run", "validation_accuracy", "validation_loss"]
+    print(pd.DataFrame(rows)[columns].sort_values("validation_accuracy", ascending=False).to_string(index=False))
     print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")
 
 
 def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner) -> None:
     """Train what is not recorded with the current code yet. runs: by name, with the params that each changes."""
-    recorded = set(current()["changes"])
+    recorded = current()
     missing = {
         name.replace("=", "-").replace(" ", "-"): changes
         for name, changes in runs.items()
-        if describe(changes) not in recorded
+        if training(changes) not in recorded
     }
     print(f"{len(runs)} runs, of which {len(runs) - len(missing)} are recorded already")
     with open_repo() as repo:
@@ -99,10 +107,25 @@ def read() -> pd.DataFrame:
     return tables.read(paths.SEARCH, COLUMNS)
 
 
-def current() -> pd.DataFrame:
-    """The recorded runs of the code of the working tree."""
-    runs = read()
-    return runs[runs["code"] == seeds.origin_of_working_tree(STAGES).code]
+def current() -> dict[Training, dict[Hashable, Any]]:
+    """The recorded runs of the code of the working tree, with a value for each of COLUMNS."""
+    code = seeds.origin_of_working_tree(STAGES).code
+    return {Training(run["recipe"], run["seed"]): run for run in read().to_dict("records") if run["code"] == code}
+
+
+def training(changes: Changes) -> Training:
+    """What a run trains, with the other params as in params.yaml.
+
+    Raises:
+        UserError: params.yaml has no such key.
+    """
+    params = load_yaml(PARAMS)
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        if not isinstance(params.get(section), dict) or name not in params[section]:
+            raise UserError(f"{PARAMS} has no key {key}")
+        params[section][name] = YAML(typ="safe").load(str(value))
+    return Training(seeds.recipe(params), params["train"]["seed"])
 
 
 def record(run: dict[str, Any]) -> None:

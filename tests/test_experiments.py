@@ -93,6 +93,16 @@ def test_a_search_contains_every_combination() -> None:
         search.combinations(["train.seed"])
 
 
+def test_a_run_of_a_search_is_recognized_by_its_recipe_and_seed() -> None:
+    (flipped,) = [each for each in plan.experiments(plan.load()) if each.name == "flipped"]
+    assert search.training(flipped.changes) == (flipped.recipe, 1)
+    as_text = {key: str(value) for key, value in flipped.changes.items()}
+    assert search.training(as_text | {"train.seed": "2"}) == (flipped.recipe, 2)
+    assert search.training({"train.epochs": "3"}) != search.training({"train.epochs": "4"})
+    with pytest.raises(UserError, match=r"params\.yaml has no key train\.epoch$"):
+        search.training({"train.epoch": "3"})
+
+
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match="Ray is not installed; make extra-ray installs it"):
@@ -279,6 +289,12 @@ def test_the_committed_table_is_that_of_the_seeds() -> None:
     message = "python -m experiments --table updates it"
     assert [list(row) for row in rows] == [pytest.approx(list(row), abs=1e-6) for row in expected], message
     assert table.markdown(rows) in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8"), message
+
+
+def test_the_recipes_are_in_the_record_of_their_selection() -> None:
+    recorded = {row["recipe"] for row in search.read().to_dict("records")}
+    selected = [each for each in plan.experiments(plan.load()) if each.name in ("three-epochs", "flipped")]
+    assert {each.recipe for each in selected} <= recorded
 
 
 def test_the_documented_selection_is_that_of_the_record() -> None:
