@@ -20,6 +20,7 @@ from project.repository import at_revision, dvc
 POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
 
 PATIENCE = 5  # polls without a worker, or for the end of a run's processes
+STARTS = 5  # of workers
 
 Changes = dict[str, Any]  # params that a run changes, by their full names, as in train.epochs
 
@@ -43,8 +44,7 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
         dvc("exp", "run", "--queue", "--name", name, *options, *["--force"][:force], *stage.split(), quiet=True)
     os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
     try:
-        dvc("queue", "start", "--jobs", str(jobs), quiet=True)
-        yield from _finished(repo, list(runs))
+        yield from _finished(repo, list(runs), jobs)
     except BaseException:
         _stop(repo, set(runs))
         raise
@@ -58,12 +58,12 @@ def result(repo: Repo, run: str, path: Path) -> dict[str, Any]:
     return content
 
 
-def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
-    waiting, failed, unattended = set(runs), [], 0
+def _finished(repo: Repo, runs: list[str], jobs: int) -> Iterator[str]:
+    waiting, failed, starts, unattended = set(runs), [], 0, PATIENCE
     with tqdm(total=len(runs), unit="run", desc="dvc queue logs NAME shows a run") as progress:
         while waiting:
-            time.sleep(POLL_SECONDS)
-            for name, state in _states(repo).items():
+            states = _states(repo)
+            for name, state in states.items():
                 if name in waiting and state in ("Success", "Failed"):
                     waiting.remove(name)
                     progress.update()
@@ -71,9 +71,13 @@ def _finished(repo: Repo, runs: list[str]) -> Iterator[str]:
                         yield name
                     else:
                         failed.append(name)
+            if waiting and unattended == PATIENCE:  # at first, and after workers have ended early, as DVC's do at times
+                if starts == STARTS or "Running" in {states.get(name) for name in waiting}:
+                    raise UserError("the worker of DVC's queue has ended; the same command goes on where it was")
+                dvc("queue", "start", "--jobs", str(jobs), quiet=True)
+                starts, unattended = starts + 1, 0
+            time.sleep(POLL_SECONDS)
             unattended = 0 if _has_worker(repo) else unattended + 1
-            if waiting and unattended == PATIENCE:
-                raise UserError("the worker of DVC's queue has ended; the same command goes on where it was")
     if failed:
         raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
 

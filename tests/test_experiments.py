@@ -456,7 +456,7 @@ def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", ["Ctrl-C", "kill the worker"])
+@pytest.mark.parametrize("stop", ["Ctrl-C", "SIGKILL of the worker and its runs"])
 def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bits(project: Project, stop: str) -> None:
     name, rate = ("interrupted", 0.001) if stop == "Ctrl-C" else ("killed", 0.002)
     changes = f"{{train: {{epochs: 40, learning_rate: {rate}}}}}"
@@ -470,8 +470,8 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
         if stop == "Ctrl-C":
             run.send_signal(signal.SIGINT)
         else:
-            for worker in find_workers(project):
-                worker.kill()
+            for process in find_queue(project):
+                process.kill()
         _, errors = run.communicate(timeout=120)
     assert run.returncode == (130 if stop == "Ctrl-C" else 1)
     assert ("experiments: interrupted" if stop == "Ctrl-C" else "the worker of DVC's queue has ended") in errors
@@ -486,11 +486,15 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
 
 
-def find_workers(project: Project) -> list[psutil.Process]:
-    """The workers of DVC's queue in the project."""
-    processes = psutil.process_iter(["cmdline", "cwd"])
-    inside = [process for process in processes if str(process.info["cwd"]).startswith(str(project.folder))]
-    return [process for process in inside if "queue-worker" in (process.info["cmdline"] or [])]
+def find_queue(project: Project) -> list[psutil.Process]:
+    """The workers of DVC's queue in the project, and their runs."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        command = process.info["cmdline"] or []
+        inside = str(process.info["cwd"]).startswith(str(project.folder))
+        if inside and ({"queue-worker", "exec-run"} & set(command) or is_training(command)):
+            found.append(process)
+    return found
 
 
 def count_trainings(project: Project) -> int:
