@@ -36,7 +36,7 @@ def require_history() -> None:
     [
         ("Try another seed", "The same recipe"),
         ("Try 3 epochs", "Worse"),
-        ("Try a learning rate that rises and falls", "Undecided: about"),
+        ("Try a learning rate that rises and falls", "Better"),
         ("Try a residual network with erased squares", "Better"),
     ],
 )

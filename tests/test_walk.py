@@ -96,7 +96,7 @@ def test_a_search_runs_every_combination_and_is_shown_in_descending_order(projec
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")
     output = run_commands(project, code_block("docs/experiments.md", "python -m experiments.search"), "-e")
-    shown = re.findall(r"train\.learning_rate=(\S+) model\.dropout=(\S+) +(0\.\d+) ", output)
+    shown = re.findall(r"train\.learning_rate=(\S+) model\.dropout=(\S+) +([01]\.\d+) ", output)
     assert {run[:2] for run in shown} == {
         (rate, dropout) for rate in ("0.0005", "0.002") for dropout in ("0.25", "0.5")
     }
