@@ -8,6 +8,7 @@ same command is run again.
 """
 
 from experiments import plan
+from experiments.dvc_queue import set_params
 from project import cli
 from project.repository import dvc, open_repo
 
@@ -16,9 +17,8 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("name", metavar="NAME", help="of experiments.yaml")
     experiment = plan.find_experiment(plan.experiments(plan.load()), parser.parse_args().name)
-    options = [option for key, value in experiment.changes.items() for option in ("--set-param", f"{key}={value}")]
     with open_repo():
-        dvc("exp", "run", *options)
+        dvc("exp", "run", *set_params(experiment.changes))
     print(f"{experiment.name} is in the working tree; make review compares it with main")
 
 

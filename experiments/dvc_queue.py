@@ -18,7 +18,6 @@ from classifier.errors import UserError
 from project.repository import at_revision, dvc
 
 POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
-
 PATIENCE = 5  # polls without a worker, or for the end of a run's processes
 STARTS = 5  # of workers
 
@@ -40,14 +39,21 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
         return
     forget(repo, set(runs))
     for name, changes in runs.items():
-        options = [option for key, value in changes.items() for option in ("--set-param", f"{key}={value}")]
-        dvc("exp", "run", "--queue", "--name", name, *options, *["--force"][:force], *stage.split(), quiet=True)
+        dvc(
+            "exp", "run", "--queue", "--name", name, *set_params(changes), *["--force"][:force], *stage.split(),
+            quiet=True,
+        )  # fmt: skip
     os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
     try:
         yield from _finished(repo, list(runs), jobs)
     except BaseException:
         _stop(repo, set(runs))
         raise
+
+
+def set_params(changes: Changes) -> list[str]:
+    """The options of dvc exp run that change params."""
+    return [option for key, value in changes.items() for option in ("--set-param", f"{key}={value}")]
 
 
 def result(repo: Repo, run: str, path: Path) -> dict[str, Any]:

@@ -102,9 +102,7 @@ def read() -> pd.DataFrame:
     Raises:
         UserError: the file is not such a table.
     """
-    if not paths.SEARCH.exists():
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    return tables.read(paths.SEARCH, COLUMNS)
+    return tables.read(paths.SEARCH, COLUMNS) if paths.SEARCH.exists() else seeds.no_rows(COLUMNS)
 
 
 def current() -> dict[Training, dict[Hashable, Any]]:

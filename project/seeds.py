@@ -94,8 +94,13 @@ def read(recipe: str) -> pd.DataFrame:
         UserError: the file is not such a table.
     """
     if not path(recipe).exists():
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+        return no_rows(COLUMNS)
     return read_file(path(recipe))
+
+
+def no_rows(columns: tables.Schema) -> pd.DataFrame:
+    """An empty table with typed columns."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
 
 
 def read_file(path: Path) -> pd.DataFrame:

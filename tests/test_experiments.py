@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -488,22 +488,23 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
 
 def find_queue(project: Project) -> list[psutil.Process]:
     """The workers of DVC's queue in the project, and their runs."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        inside = str(process.info["cwd"]).startswith(str(project.folder))
-        if inside and ({"queue-worker", "exec-run"} & set(command) or is_training(command)):
-            found.append(process)
-    return found
+    return [
+        process
+        for process, command in find_processes(project)
+        if {"queue-worker", "exec-run"} & set(command) or is_training(command)
+    ]
 
 
 def count_trainings(project: Project) -> int:
     """Count the trainings that run in the project or in a copy of it that DVC made below its folder."""
-    count = 0
+    return sum(is_training(command) for _, command in find_processes(project))
+
+
+def find_processes(project: Project) -> Iterator[tuple[psutil.Process, list[str]]]:
+    """The processes that run in the project or below its folder, with their command lines."""
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        inside = str(process.info["cwd"]).startswith(str(project.folder))
-        count += inside and is_training(process.info["cmdline"])
-    return count
+        if str(process.info["cwd"]).startswith(str(project.folder)):
+            yield process, process.info["cmdline"] or []
 
 
 def read_runs(project: Project, experiment: str) -> pd.DataFrame:
