@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
@@ -212,8 +213,10 @@ def mark_saved(axes: Axes, history: pd.DataFrame, score: str, label: str) -> Non
 
 def legend_below(figure: Figure, columns: int = 2) -> None:
     """A legend under the panels of a figure, for each label once."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
+    once: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            once.setdefault(label, handle)
     figure.legend(list(once.values()), list(once), loc="outside lower center", ncols=columns, frameon=False)
 
 

@@ -38,8 +38,8 @@ def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: 
         by_parameters.plot(
             published["parameters"], 100 * published["accuracy"], "s", markersize=5, color=GREY,
             zorder=5,  # above ours, which have error bars
+            label="reported by others",
         )  # fmt: skip
-        by_compute.plot([], [], "s", markersize=5, color=GREY, label="reported by others")  # for the legend
     by_compute.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     by_compute.xaxis.set_major_formatter("{x:g}")
     by_compute.set(
