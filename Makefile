@@ -74,6 +74,8 @@ experiment: $(VENV)/installed  ## Put NAME=resnet of experiments.yaml into the w
 STORAGE := $(filter azure gs s3 ssh webdav,$(patsubst webdavs,webdav,$(firstword $(subst ://, ,$(URL)))))
 remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder
 	@test -n "$$URL" || { echo 'error: no storage given; set URL=…' >&2; exit 1; }
+	@if printf %s "$$URL" | LC_ALL=C grep -q '[^ -~]'; then \
+		echo 'error: DVC cannot save a URL with characters beyond ASCII; a relative path can avoid them' >&2; exit 1; fi
 	$(VENV)/bin/dvc remote add --force --default -- storage "$$URL"
 	$(VENV)/bin/dvc remote modify storage verify true # of each download, its hash
 

@@ -222,7 +222,7 @@ def test_a_damaged_dvc_lock_is_a_one_line_error(project: Project) -> None:
 
 
 def test_what_a_remote_damaged_is_not_pulled(project: Project, tmp_path: Path) -> None:
-    project.run("make", "--silent", "remote", f"URL={tmp_path / 'storage'}")
+    project.run("make", "--silent", "remote", f"URL={os.path.relpath(tmp_path / 'storage', project.folder)}")
     project.dvc("push")
     copy = copy_of("made/file")
     damage(tmp_path / "storage" / copy.relative_to(".dvc/cache"), flip_a_bit)

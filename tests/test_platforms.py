@@ -3,11 +3,12 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Project
 
 TOOLS = ("env", "expand", "git", "grep", "make", "rm", "sed", "sh", "test", "touch")  # what README.md needs
 
@@ -24,6 +25,16 @@ def test_a_command_says_in_one_line_that_git_is_missing(tmp_path: Path, module: 
     )
     assert result.returncode == 1
     assert result.stderr == f"error: {module}: git is not installed, or not on PATH\n"
+
+
+def test_an_address_that_dvc_cannot_save_is_a_one_line_error(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    result = project.run("make", "--silent", "remote", "URL=/home/müller/storage", check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: DVC cannot save a URL with characters beyond ASCII; a relative path")
+    assert project.git("status", "--short") == ""
+    project.run("make", "--silent", "remote", "URL=../storage")
+    assert "url = ../../storage" in (project.folder / ".dvc/config").read_text()
 
 
 @pytest.mark.slow

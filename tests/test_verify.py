@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from tests.conftest import RESULTS, ROOT, Project, is_untested_cpu
 def checkouts(new_project: Callable[[], Project], tmp_path: Path) -> tuple[Path, Path]:
     """Two clones of a project that holds the committed results."""
     project = new_project()
-    subprocess.run(["cp", "-r", *(ROOT / name for name in RESULTS), project.folder], check=True)
+    for name in RESULTS:
+        copy = shutil.copy if (ROOT / name).is_file() else shutil.copytree
+        copy(ROOT / name, project.folder / name)
     project.git("add", ".")
     project.git("commit", "-qm", "results")
     for name in ("committed", "reproduced"):
