@@ -132,6 +132,7 @@ INSTALL := $(VENV)/bin/uv pip install --system-certs --python $(PY) --require-ha
 $(VENV)/installed: requirements.txt requirements/uv.txt
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || \
 		{ echo 'error: Python 3.11, 3.12 or 3.13 is required; set PYTHON=…' >&2; exit 1; }
+	@test ! -L $(VENV) || rm $(VENV) # --clear would empty the folder that a link points to
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	$(INSTALL) --requirement requirements.txt

@@ -38,6 +38,7 @@ def require_history() -> None:
         ("Try 3 epochs", "Worse"),
         ("Try a learning rate that rises and falls", "Better"),
         ("Try a residual network with erased squares", "Better"),
+        ("Try a residual network", "Better"),
     ],
 )
 def test_the_verdict_on_a_real_experiment(
