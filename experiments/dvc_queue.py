@@ -83,7 +83,7 @@ def _finished(repo: Repo, runs: list[str], jobs: int) -> Iterator[str]:
                 dvc("queue", "start", "--jobs", str(jobs), quiet=True)
                 starts, unattended = starts + 1, 0
             time.sleep(POLL_SECONDS)
-            unattended = 0 if _has_worker(repo) else unattended + 1
+            unattended = 0 if _workers(repo) else unattended + 1
     if failed:
         raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
 
@@ -92,11 +92,14 @@ def _states(repo: Repo) -> dict[str, str]:
     return {task["name"]: task["status"] for task in repo.experiments.celery_queue.status()}
 
 
-def _has_worker(repo: Repo) -> bool:
-    """Whether a worker of the queue is alive. DVC asks the workers themselves, and a busy one may not answer."""
-    processes = psutil.process_iter(["cmdline", "cwd"])
-    workers = [process for process in processes if "queue-worker" in (process.info["cmdline"] or [])]
-    return any(Path(worker.info["cwd"] or "").is_relative_to(repo.root_dir) for worker in workers)
+def _workers(repo: Repo) -> list[psutil.Process]:
+    """The workers of the queue that are alive. DVC asks the workers themselves, and a busy one may not answer."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if "queue-worker" in (process.info["cmdline"] or [])
+        and Path(process.info["cwd"] or "").is_relative_to(repo.root_dir)
+    ]
 
 
 def forget(repo: Repo, runs: set[str]) -> None:
@@ -106,7 +109,7 @@ def forget(repo: Repo, runs: set[str]) -> None:
         UserError: one of them is running.
     """
     running = sorted(name for name, state in _states(repo).items() if name in runs and state == "Running")
-    if running and _has_worker(repo):
+    if running and _workers(repo):
         raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
     _remove(repo, runs)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
@@ -117,8 +120,11 @@ def _stop(repo: Repo, runs: set[str]) -> None:
     """End the workers and their trainings, and remove the unfinished runs from the queue.
 
     DVC's own command leaves the trainings running, because it ends only the process that waits for them. Each worker
-    has a process group of its own.
+    has a process group of its own. It is told first that it is to end, or it would begin with the next run.
     """
+    for worker in _workers(repo):
+        with suppress(psutil.NoSuchProcess):
+            worker.terminate()
     queue = repo.experiments.celery_queue
     for entry in list(queue.iter_active()):
         with suppress(ProcessLookupError):
