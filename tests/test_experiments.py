@@ -475,13 +475,15 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
         _, errors = run.communicate(timeout=120)
     assert run.returncode == (130 if stop == "Ctrl-C" else 1)
     assert ("experiments: interrupted" if stop == "Ctrl-C" else "the worker of DVC's queue has ended") in errors
-    wait_until(lambda: not [*find_queue(project)])
+    wait_until(lambda: not find_queue(project))
     assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
     project.run("make", "experiments", "JOBS=2")
     runs = [f"seed-{seed}-of-{read_first_recipe(project)}" for seed in (1, 2, 3)]
     logs = [project.run("dvc", "queue", "logs", run).stdout for run in runs]
     assert sum("going on after epoch" in log for log in logs) == 2
-    assert not [*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]
+    # A training that was killed in writing its checkpoint leaves the temporary file
+    left = "*" if stop == "Ctrl-C" else "*.checkpoint"
+    assert not [*project.folder.glob(f".dvc/tmp/checkpoints/{left}")]
     assert f"| {name} | 34,826 | 2,025,088 | 40 |" in (project.folder / "docs/experiments.md").read_text()
     assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
 
