@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -23,25 +23,19 @@ def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: 
 
     experiments: one row each, with the columns name, compute (10¹² floating-point operations), parameters, accuracy and
     accuracy_sd (shares), seeds, differs (bool: better or worse than the baseline beyond chance) and earlier (bool: an
-    earlier result). published: what others report, with the columns name, parameters and accuracy. Its compute is not
-    known, so it is drawn against the parameters only.
+    earlier result). published: what others report, with the columns name, compute (NaN if it is not known), parameters
+    and accuracy.
     """
     figure = Figure(figsize=(WIDTH, 5), layout="constrained")
     by_compute, by_parameters = figure.subplots(1, 2, sharey=True)
     figure.suptitle(title)
     for axes, column in ((by_compute, "compute"), (by_parameters, "parameters")):
         _draw_experiments(axes, experiments, column)
+        _draw_published(axes, published.dropna(subset=column), column)
         axes.set(xscale="log")
         axes.margins(x=0.35, y=0.1)
         axes.xaxis.set_minor_formatter(NullFormatter())
-    if not published.empty:
-        by_parameters.plot(
-            published["parameters"], 100 * published["accuracy"], "s", markersize=5, color=GREY,
-            zorder=5,  # above ours, which have error bars
-            label="reported by others",
-        )  # fmt: skip
-    by_compute.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    by_compute.xaxis.set_major_formatter("{x:g}")
+    by_compute.xaxis.set_major_formatter("{x:,g}")
     by_compute.set(
         xlabel="training compute, 10¹² operations (TFLOP)",
         ylabel="test accuracy, %" + ("" if experiments.empty else f", mean ± 1 sd, {_seeds(experiments['seeds'])}"),
@@ -50,11 +44,12 @@ def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: 
     by_parameters.xaxis.set_major_formatter(EngFormatter())
     legend_below(figure)
     figure.draw_without_rendering()
-    means, spreads = 100 * experiments["accuracy"], 100 * experiments["accuracy_sd"]
-    _place_names(by_compute, experiments["name"], np.column_stack([experiments["compute"], means, spreads]))
-    ours = np.column_stack([experiments["parameters"], means, spreads])
-    others = np.column_stack([published["parameters"], 100 * published["accuracy"], np.zeros(len(published))])
-    _place_names(by_parameters, published["name"], others, obstacles=ours)
+    everything = pd.concat([experiments, published.assign(accuracy_sd=0.0)]).dropna(subset="compute")
+    _place_names(by_compute, everything["name"], _marks(everything, "compute"))
+    others = published.assign(accuracy_sd=0.0)
+    _place_names(
+        by_parameters, others["name"], _marks(others, "parameters"), obstacles=_marks(experiments, "parameters")
+    )
     return figure
 
 
@@ -72,6 +67,20 @@ def _draw_experiments(axes: Axes, experiments: pd.DataFrame, column: str) -> Non
                 experiments[column][group], means[group], spreads[group], fmt=marker, markersize=5, color=colour,
                 markerfacecolor=fill, capsize=3, zorder=4, label=label,
             )  # fmt: skip
+
+
+def _draw_published(axes: Axes, published: pd.DataFrame, column: str) -> None:
+    if not published.empty:
+        axes.errorbar(  # without bars: for its place in the legend, in which lines come first
+            published[column], 100 * published["accuracy"], fmt="s", markersize=5, color=GREY,
+            zorder=5,  # above ours, which have error bars
+            label="reported by others",
+        )  # fmt: skip
+
+
+def _marks(points: pd.DataFrame, column: str) -> NDArray[np.floating]:
+    """Rows of x, y and the length of the error bar."""
+    return np.column_stack([points[column], 100 * points["accuracy"], 100 * points["accuracy_sd"]])
 
 
 def _seeds(seeds: "pd.Series[int]") -> str:

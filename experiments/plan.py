@@ -15,10 +15,15 @@ Sections = dict[str, dict[str, Any]]  # by section and key of params.yaml
 
 
 class Reference(Section):
-    """A published result. accuracy: as a share of the test images. source: where it was published."""
+    """A published result.
+
+    compute: floating-point operations of the training in units of 10¹², counted as experiments.table.Row.compute, None
+    if it is not known. accuracy: as a share of the test images. source: where it was published.
+    """
 
     name: str
     parameters: Count
+    compute: Annotated[float, Field(gt=0)] | None = None
     accuracy: Annotated[float, Field(gt=0, lt=1)]
     source: str
 

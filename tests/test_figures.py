@@ -259,20 +259,21 @@ def experiments(*rows: tuple[str, float, float, float, int]) -> pd.DataFrame:
     return table.assign(parameters=34_826, differs=False, earlier=False)
 
 
-def published(*rows: tuple[str, int, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["name", "parameters", "accuracy"])
+def published(*rows: tuple[str, int, float | None, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["name", "parameters", "compute", "accuracy"])
 
 
 def test_accuracy_by_cost_has_one_point_per_experiment_and_published_result() -> None:
     table = experiments(("small", 0.9, 0.002, 12, 3), ("large", 0.94, 0.001, 120, 3))
-    others = published(("students", 34_826, 0.9073), ("WRN", 8_900_000, 0.967))
+    others = published(("students", 34_826, None, 0.9073), ("WRN", 8_900_000, 5000, 0.967))
     figure = accuracy_by_cost(table, others, "Cost")
     by_compute, by_parameters = figure.axes
     np.testing.assert_allclose(np.asarray(by_compute.lines[0].get_xydata()), [[12, 90], [120, 94]])
     np.testing.assert_allclose(np.asarray(by_parameters.lines[0].get_xydata()), [[34_826, 90], [34_826, 94]])
-    (squares,) = [line for line in by_parameters.lines if line.get_marker() == "s"]
-    np.testing.assert_allclose(np.asarray(squares.get_xydata()), [[34_826, 90.73], [8_900_000, 96.7]])
-    assert [text.get_text() for text in by_compute.texts] == ["small", "large"]
+    squares = [np.asarray(line.get_xydata()) for axes in figure.axes for line in axes.lines if line.get_marker() == "s"]
+    np.testing.assert_allclose(squares[0], [[5000, 96.7]])
+    np.testing.assert_allclose(squares[1], [[34_826, 90.73], [8_900_000, 96.7]])
+    assert [text.get_text() for text in by_compute.texts] == ["small", "large", "WRN"]
     assert [text.get_text() for text in by_parameters.texts] == ["students", "WRN"]
     assert by_compute.get_xscale() == by_parameters.get_xscale() == "log"
     assert by_compute.get_ylabel() == "test accuracy, %, mean ± 1 sd, 3 seeds"
@@ -303,20 +304,21 @@ def test_names_do_not_overlap_other_names_or_points() -> None:
         ("resnet", 0.943, 0, 600, 3), ("resnet-erased", 0.945, 0, 660, 3),
     )  # fmt: skip
     others = published(
-        ("students", 34_826, 0.9073), ("others", 40_000, 0.908), ("a third group", 34_000, 0.9083),
-        ("two convolutions", 113_000, 0.916), ("a wide one", 9_000_000, 0.967), ("a dense one", 768_000, 0.954),
+        ("students", 34_826, 11, 0.9073), ("others", 40_000, 13, 0.908), ("a third group", 34_000, 12, 0.9083),
+        ("two convolutions", 113_000, 30, 0.916), ("a wide one", 9_000_000, 3000, 0.967),
+        ("a dense one", 768_000, 700, 0.954),
     )  # fmt: skip
     figure = accuracy_by_cost(table, others, "Cost")
     figure.draw_without_rendering()
-    for axes, names, x in zip(figure.axes, (table, others), ("compute", "parameters"), strict=True):
+    drawn = pd.concat([table, others])
+    for axes, names, x in zip(figure.axes, (drawn, others), ("compute", "parameters"), strict=True):
         boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
         assert list(boxes) == list(names["name"])
         assert not any(first.overlaps(second) for first, second in combinations(boxes.values(), 2))
-        drawn = [table] if names is table else [table, others]
-        points = [axes.transData.transform(np.column_stack([each[x], 100 * each["accuracy"]])) for each in drawn]
+        points = axes.transData.transform(np.column_stack([drawn[x], 100 * drawn["accuracy"]]))
         for box in boxes.values():
             assert axes.bbox.x0 < box.x0 and box.x1 < axes.bbox.x1
-            assert not any(box.contains(*point) for point in np.concatenate(points))
+            assert not any(box.contains(*point) for point in points)
 
 
 def test_the_matplotlibrc_of_the_user_does_not_change_figures(tmp_path: Path) -> None:
