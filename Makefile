@@ -82,8 +82,8 @@ remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=
 # extra-NAME:  ## Install optional packages; NAME is azure, cuda, gs, ray, s3, ssh or webdav
 $(EXTRAS:%=extra-%): extra-%: $(VENV)/extra-%
 
-stale: $(VENV)/installed  ## Fail if the committed results do not match the committed code and params
-	$(PY) -m project.stale HEAD
+stale: $(VENV)/installed  ## Fail if the committed results do not match the committed code and params; of HEAD=branch
+	$(PY) -m project.stale -- "$${HEAD:-HEAD}"
 
 test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	$(VENV)/bin/pytest

@@ -34,8 +34,9 @@ class Comparison:
     """Two revisions on the same test images.
 
     accuracy: of the recipes' means on the test set. validation: likewise, None if it is not known. runs: the numbers of
-    runs. same_recipe: that params, code and data are the same, but for the seed. same_model: bit for bit. classes: the
-    changes of the recalls, by class, and their p-values by Holm's correction. precision: before and after, by class.
+    runs. same_recipe: that params, code and data are the same, but for the seed. same_model: that the models are the same
+    bits and classify the same test images correctly. classes: the changes of the recalls, by class, and their p-values by
+    Holm's correction. precision: before and after, by class.
 
     Of the two committed models: loss: log loss in nats. gap: mean confidence − accuracy. miscalibration: the gap
     without its sign. newly_correct, newly_wrong: numbers of images. cells: as by confusion_change.
@@ -84,7 +85,7 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
         validation=recipes(before, after, tables, "validation").compare() if same_split and known else None,
         runs=(len(test.before), len(test.after)),
         same_recipe=before.recipe == after.recipe and before.origin == after.origin,
-        same_model=before.model is not None and before.model == after.model,
+        same_model=before.model is not None and before.model == after.model and np.array_equal(was, now),
         classes=classes,
         p=dict(zip(classes, significance.holm(list(classes.values())), strict=True)),
         precision={name: (precision(before, name), precision(after, name)) for name in before.classes},

@@ -186,6 +186,12 @@ def test_the_same_model_is_named_as_such(before: Revision) -> None:
     assert not CLAIMS.search(text)
 
 
+def test_another_evaluation_of_the_same_model_is_judged(before: Revision) -> None:
+    after = dataclasses.replace(retrained(before, 100, 500), lock=before.lock)
+    assert after.model == before.model
+    assert verdict(review(before, after)).startswith("**Worse.**")
+
+
 def test_the_seeds_of_both_revisions_are_joined(before: Revision) -> None:
     base = with_seeds(before, 5)
     fewer = base.seeds[base.recipe][:2]

@@ -299,7 +299,7 @@ def test_experiments_that_differ_from_the_baseline_are_filled_and_earlier_ones_a
 
 def test_names_do_not_overlap_other_names_or_points() -> None:
     table = experiments(
-        ("cnn", 0.908, 0.002, 12, 3), ("mirrored-cnn", 0.9085, 0.001, 12, 3), ("wider-cnn", 0.9165, 0.0001, 13, 3),
+        ("cnn", 0.908, 0.002, 12, 3), ("flipped-cnn", 0.9085, 0.001, 12, 3), ("wider-cnn", 0.9165, 0.0001, 13, 3),
         ("twin", 0.9084, 0.001, 14, 3),
         ("resnet", 0.943, 0, 600, 3), ("resnet-erased", 0.945, 0, 660, 3),
     )  # fmt: skip
