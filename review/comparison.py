@@ -34,9 +34,9 @@ class Comparison:
     """Two revisions on the same test images.
 
     accuracy: of the recipes' means on the test set. validation: likewise, None if it is not known. runs: the numbers of
-    runs. same_recipe: that params, code and data are the same, but for the seed. same_model: that the models are the same
-    bits and classify the same test images correctly. classes: the changes of the recalls, by class, and their p-values by
-    Holm's correction. precision: before and after, by class.
+    runs. same_recipe: that params, code and data are the same, but for the seed. same_model: that the models are the
+    same bits and classify the same test images correctly. classes: the changes of the recalls, by class, and their
+    p-values by Holm's correction. precision: before and after, by class.
 
     Of the two committed models: loss: log loss in nats. gap: mean confidence − accuracy. miscalibration: the gap
     without its sign. newly_correct, newly_wrong: numbers of images. cells: as by confusion_change.

@@ -83,7 +83,7 @@ def _summary(before: Revision, after: Revision, comparison: Comparison) -> list[
 def _verdicts(before: Revision, after: Revision, comparison: Comparison, tried: int) -> Iterator[str]:
     """The verdict on the test set, and that on the validation set: first, while the change is not committed."""
     if comparison.same_model:
-        yield "**The same model.** The model files have the same hash, and the same test images are classified correctly."
+        yield "**The same model.** The models have the same hash, and classify the same test images correctly."
         return
     if comparison.same_recipe:
         yield (

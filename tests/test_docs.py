@@ -141,8 +141,8 @@ def test_the_page_of_experiments_quotes_the_committed_table_and_its_differences(
         return f"{100 * abs(getattr(rows[name], score) - getattr(rows[other], score)):.{decimals}f} points"
 
     for name, other in (
-        ("three-epochs", "baseline"), ("five-epochs", "baseline"), ("flipped", "baseline"), ("flipped-simple", "flipped"),
-        ("resnet", "flipped-simple"),
+        ("three-epochs", "baseline"), ("five-epochs", "baseline"), ("flipped", "baseline"),
+        ("flipped-simple", "flipped"), ("resnet", "flipped-simple"),
     ):  # fmt: skip
         assert format_points(name, other) in text
     assert format_points("flipped-simple", "flipped", "validation_accuracy", 1) in text
