@@ -11,6 +11,7 @@ from pathlib import Path
 
 from classifier import dataset, runtime
 from classifier.params import Params, load_params
+from project.verdict import training_operations
 
 EPOCHS = 2  # the first includes TensorFlow's tracing, the second counts
 
@@ -25,7 +26,7 @@ def measure(params: Params, split: dataset.Split) -> tuple[float, int]:
     timer = EpochTimer()
     settings = params.train.model_copy(update={"epochs": EPOCHS})
     training.fit(model, split, few, settings, params.augment, callbacks=[timer])
-    return len(split.labels) / timer.seconds[-1], 6 * models.multiply_adds(model)
+    return len(split.labels) / timer.seconds[-1], training_operations(models.multiply_adds(model), 1)
 
 
 def main(folder: Path) -> None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from classifier import dataset
 from classifier.params import PARAMS, load_params
-from project import paths
+from project import cli, paths
 
 ROOT = Path(__file__).parents[1]
 RAW = ROOT / paths.RAW
@@ -35,7 +35,7 @@ import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
-KILOBYTE = 1 if sys.platform == "darwin" else 1024  # what ru_maxrss counts in
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes that ru_maxrss counts in
 
 COMMANDS = {name: stage["cmd"] for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()}
 
@@ -89,7 +89,7 @@ def run(folder: Path, command: str) -> tuple[float, float]:
     )  # fmt: skip
     if result.returncode:
         sys.exit(result.stderr)
-    return time.perf_counter() - begin, int(result.stdout.splitlines()[-1]) * KILOBYTE / 1e6
+    return time.perf_counter() - begin, int(result.stdout.splitlines()[-1]) * MAXRSS_UNIT / 1e6
 
 
 def table(used: list[Usage]) -> pd.DataFrame:
@@ -111,7 +111,10 @@ def table(used: list[Usage]) -> pd.DataFrame:
     ).sort_values(["stage", "images"])
 
 
-def main(factors: tuple[float, ...]) -> None:
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("factors", nargs="*", type=cli.number(float, 0.01), default=FACTORS, metavar="FACTOR")
+    factors = parser.parse_args().factors
     used: list[Usage] = []
     for factor in tqdm((SMALL, *factors), desc="sizes of the dataset"):
         with tempfile.TemporaryDirectory() as folder:
@@ -120,4 +123,5 @@ def main(factors: tuple[float, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main(tuple(map(float, sys.argv[1:])) or FACTORS)
+    with cli.one_line_errors("benchmarks.scale"):
+        main()

@@ -18,6 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmarks.pipeline import EPOCHS
+from project import cli
 from project.paths import TRAINING_SPLIT
 
 TURNS = 5
@@ -56,7 +57,10 @@ def turn(cores: list[int]) -> list[dict[str, object]]:
     ]
 
 
-def main(turns: int) -> None:
+def main() -> None:
+    parser = cli.parser(__doc__)
+    parser.add_argument("turns", nargs="?", type=cli.number(int, 1), default=TURNS, metavar="TURNS")
+    turns = parser.parse_args().turns
     every = sorted(os.sched_getaffinity(0))
     counts = sorted({1, len(every)})
     with tqdm(total=turns * len(counts), desc="turns of two trainings") as progress:
@@ -70,4 +74,5 @@ def main(turns: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else TURNS)
+    with cli.one_line_errors("benchmarks.training"):
+        main()

@@ -104,7 +104,9 @@ def _from_web(url: str, name: str) -> Iterator[tuple[BinaryIO | None, int]]:
             yield None, 0
             return
         response.raise_for_status()
-        yield cast(BinaryIO, io.BufferedReader(_Arriving(response.raw))), int(response.headers.get("Content-Length", 0))
+        length = response.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() else 0
+        yield cast(BinaryIO, io.BufferedReader(_Arriving(response.raw))), size
 
 
 class _Arriving(io.RawIOBase):

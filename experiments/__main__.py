@@ -20,9 +20,11 @@ from project.repository import open_repo
 def main() -> None:
     parser = cli.parser(__doc__)
     runner.add_options(parser)
-    parser.add_argument("--again", metavar="NAME", help="repeat an experiment's first seed and compare the bits")
-    parser.add_argument("--table", action="store_true", help="write the table and the figure, and train nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--again", metavar="NAME", help="repeat an experiment's first seed and compare the bits")
+    instead.add_argument("--table", action="store_true", help="write the table and the figure, and train nothing")
     options = parser.parse_args()
+    run_all = runner.select_runner(options)
     wanted = plan.load()
     experiments = plan.experiments(wanted)
     if options.again:
@@ -30,7 +32,7 @@ def main() -> None:
     else:
         print(f"{publish(experiments, wanted)} of {len(experiments)} experiments are complete")
         if not options.table:
-            complete(experiments, wanted, runner.select_runner(options))
+            complete(experiments, wanted, run_all)
 
 
 def publish(experiments: list[Experiment], wanted: Plan) -> int:

@@ -7,19 +7,38 @@ code and data, in DVC's queue as well, is restored from DVC's cache. A training 
 same command is run again.
 """
 
+from classifier.errors import UserError
+from classifier.params import PARAMS, load_yaml
 from experiments import plan
 from experiments.dvc_queue import set_params
+from experiments.plan import Experiment
 from project import cli
 from project.repository import dvc, open_repo
+from project.snapshot import snapshot
 
 
 def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("name", metavar="NAME", help="of experiments.yaml")
-    experiment = plan.find_experiment(plan.experiments(plan.load()), parser.parse_args().name)
+    experiment = find(parser.parse_args().name)
     with open_repo():
         dvc("exp", "run", *set_params(experiment.changes))
     print(f"{experiment.name} is in the working tree; make review compares it with main")
+
+
+def find(name: str) -> Experiment:
+    """The experiment of a name, as changes of the committed params.yaml.
+
+    Raises:
+        UserError: there is none, or params.yaml has other changes, which would be mixed with those of the experiment.
+    """
+    with snapshot("HEAD").extracted([PARAMS]) as folder:
+        experiment = plan.find_experiment(plan.experiments(plan.load(), folder / PARAMS), name)
+        if load_yaml(PARAMS) not in (load_yaml(folder / PARAMS), experiment.params):
+            raise UserError(
+                f"{PARAMS} has changes that are not committed; commit them, or undo them with git checkout {PARAMS}"
+            )
+    return experiment
 
 
 if __name__ == "__main__":

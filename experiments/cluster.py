@@ -37,13 +37,12 @@ def run(
     ray = connect(address)
     try:
         task = ray.remote(worker.run_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)
-        names = {task.remote(job): name for name, job in jobs.items()}
-        yield from _finished(ray, names)
+        yield from _finished(ray, {task.remote(job): job for job in jobs})
     finally:
         ray.shutdown()
 
 
-def _jobs(repo: Repo, runs: dict[str, Changes], stage: str) -> dict[str, worker.Job]:
+def _jobs(repo: Repo, runs: dict[str, Changes], stage: str) -> list[worker.Job]:
     url, commit = git("remote", "get-url", "origin"), git("rev-parse", "HEAD")
     if not url:
         raise UserError("there is no git remote origin, from which a cluster's nodes could clone")
@@ -57,7 +56,7 @@ def _jobs(repo: Repo, runs: dict[str, Changes], stage: str) -> dict[str, worker.
     dvc_queue.forget(repo, set(runs))
     local = Path(".dvc/config.local")
     dvc_config = local.read_text(encoding="utf-8") if local.exists() else ""
-    return {name: worker.Job(name, changes, stage, commit, url, dvc_config) for name, changes in runs.items()}
+    return [worker.Job(name, changes, stage, commit, url, dvc_config) for name, changes in runs.items()]
 
 
 def connect(address: str) -> Any:
@@ -81,11 +80,11 @@ def connect(address: str) -> Any:
     return ray
 
 
-def _finished(ray: Any, names: dict[Any, str]) -> Iterator[str]:
-    """Wait for the tasks, and fetch the experiment of each that is done; names: by the tasks' references."""
-    waiting, failed = list(names), []
+def _finished(ray: Any, jobs: dict[Any, worker.Job]) -> Iterator[str]:
+    """Wait for the tasks, and fetch the experiment of each that is done; jobs: by the tasks' references."""
+    waiting, failed = list(jobs), []
     try:
-        with tqdm(total=len(names), unit="run", desc="cluster") as progress:
+        with tqdm(total=len(jobs), unit="run", desc="cluster") as progress:
             while waiting:
                 (first, *_), waiting = ray.wait(waiting)
                 try:
@@ -93,12 +92,14 @@ def _finished(ray: Any, names: dict[Any, str]) -> Iterator[str]:
                 except ray.exceptions.RayError as error:
                     done = worker.Done("the cluster", str(error).strip().splitlines()[-1])
                 progress.update()
-                progress.write(f"{names[first]} on {done.node}: {done.problem or 'done'}")
+                job = jobs[first]
+                progress.write(f"{job.name} on {done.node}: {done.problem or 'done'}")
                 if done.problem:
-                    failed.append(names[first])
-                else:
-                    dvc("exp", "pull", "--no-cache", "origin", names[first], quiet=True)
-                    yield names[first]
+                    failed.append(job.name)
+                else:  # by the ref: origin may have a run of this name on another commit
+                    ref = f"refs/exps/{job.commit[:2]}/{job.commit[2:]}/{job.name}"
+                    dvc("exp", "pull", "--no-cache", "origin", ref, quiet=True)
+                    yield job.name
     except BaseException:
         for task in waiting:
             ray.cancel(task)

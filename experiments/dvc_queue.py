@@ -38,13 +38,13 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
     if not runs:
         return
     forget(repo, set(runs))
-    for name, changes in runs.items():
-        dvc(
-            "exp", "run", "--queue", "--name", name, *set_params(changes), *["--force"][:force], *stage.split(),
-            quiet=True,
-        )  # fmt: skip
     os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
     try:
+        for name, changes in runs.items():
+            dvc(
+                "exp", "run", "--queue", "--name", name, *set_params(changes), *["--force"][:force], *stage.split(),
+                quiet=True,
+            )  # fmt: skip
         yield from _finished(repo, list(runs), jobs)
     except BaseException:
         _stop(repo, set(runs))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from classifier.errors import UserError
-from classifier.params import PARAMS, Count, Section, load_yaml, validated
+from classifier.params import PARAMS, Count, Section, load_params, load_yaml, validated
 from experiments.dvc_queue import Changes
 from project import paths
 from project.seeds import recipe
@@ -37,7 +37,7 @@ class Plan(Section):
 
 
 class Experiment(Section):
-    """An experiment. params: all of its params. changes: those that differ from params.yaml, by their full names."""
+    """An experiment. params: all of its params. changes: those that experiments.yaml sets, by their full names."""
 
     name: str
     params: Sections
@@ -58,13 +58,15 @@ def load(path: Path = paths.EXPERIMENTS) -> Plan:
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def experiments(plan: Plan) -> list[Experiment]:
-    """The experiments in the order of experiments.yaml.
+def experiments(plan: Plan, params: Path = PARAMS) -> list[Experiment]:
+    """The experiments in the order of experiments.yaml. params: the file that they change.
 
     Raises:
-        UserError: the params of one of them are invalid.
+        UserError: its params are invalid, or those of an experiment.
     """
-    return [_experiment(name, sections) for name, sections in plan.experiments.items()]
+    load_params(params)
+    base = load_yaml(params)
+    return [_experiment(name, sections, base) for name, sections in plan.experiments.items()]
 
 
 def find_experiment(experiments: list[Experiment], name: str) -> Experiment:
@@ -79,9 +81,8 @@ def find_experiment(experiments: list[Experiment], name: str) -> Experiment:
     raise UserError(f"there is no experiment {name}; there are {', '.join(each.name for each in experiments)}")
 
 
-def _experiment(name: str, sections: Sections) -> Experiment:
-    params: Sections = load_yaml(PARAMS)
-    params |= {section: params.get(section, {}) | values for section, values in sections.items()}
+def _experiment(name: str, sections: Sections, base: Sections) -> Experiment:
+    params = base | {section: base.get(section, {}) | values for section, values in sections.items()}
     validated(params, f"{paths.EXPERIMENTS}: {name}")
     changes = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
     return Experiment(name=name, params=params, recipe=recipe(params), changes=changes)

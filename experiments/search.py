@@ -8,7 +8,6 @@ row for each run is added to metrics/search.csv: commit it, so that others can c
 that are there with the same code are not trained again.
 """
 
-from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -20,7 +19,7 @@ from ruamel.yaml import YAML
 
 from classifier import tables
 from classifier.errors import UserError
-from classifier.params import PARAMS, load_yaml
+from classifier.params import PARAMS, load_params, load_yaml, validated
 from experiments import dvc_queue, plan, runner
 from experiments.dvc_queue import Changes
 from project import cli, paths, seeds
@@ -50,30 +49,34 @@ def main() -> None:
     parser.add_argument("--experiment", metavar="NAME", help="start from an experiment of experiments.yaml")
     runner.add_options(parser)
     options = parser.parse_args()
+    load_params()  # an invalid params.yaml is reported now, not by the first run
     base: Changes = {}
     if options.experiment:
         base = plan.find_experiment(plan.experiments(plan.load()), options.experiment).changes
     runs = {describe(changes): base | changes for changes in combinations(options.params)}
-    run_missing(runs, options.question, runner.select_runner(options, stage="train"))
-    recorded = current()
-    rows = [{"run": name, **recorded[training(changes)]} for name, changes in runs.items()]
+    rows = run_missing(runs, options.question, runner.select_runner(options, stage="train"))
     columns = ["run", "validation_accuracy", "validation_loss"]
-    print(pd.DataFrame(rows)[columns].sort_values("validation_accuracy", ascending=False).to_string(index=False))
+    table = pd.DataFrame([{"run": name, **row} for name, row in rows.items()])[columns]
+    print(table.sort_values("validation_accuracy", ascending=False).to_string(index=False))
     print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")
 
 
-def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner) -> None:
-    """Train what is not recorded with the current code yet. runs: by name, with the params that each changes."""
+def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner) -> dict[str, dict[Any, Any]]:
+    """Train what is not recorded with the current code yet; returns the row of each run in the record, by its name.
+
+    runs: by name, with the params that each changes.
+    """
     recorded = current()
-    missing = {
-        name.replace("=", "-").replace(" ", "-"): changes
-        for name, changes in runs.items()
-        if training(changes) not in recorded
-    }
-    print(f"{len(runs)} runs, of which {len(runs) - len(missing)} are recorded already")
+    trainings = {name: training(changes) for name, changes in runs.items()}
+    rows = {name: recorded[made] for name, made in trainings.items() if made in recorded}
+    missing = {name.replace("=", "-").replace(" ", "-"): name for name in runs if name not in rows}
+    print(f"{len(runs)} runs, of which {len(rows)} are recorded already")
     with open_repo() as repo:
-        for name in run_all(repo, missing):
-            record({"question": question, "changes": describe(missing[name]), **result(repo, name)})
+        for run in run_all(repo, {run: runs[name] for run, name in missing.items()}):
+            name = missing[run]
+            rows[name] = {"question": question, "changes": describe(runs[name]), **result(repo, run)}
+            record(rows[name])
+    return rows
 
 
 def combinations(values: list[str]) -> list[Changes]:
@@ -102,12 +105,17 @@ def read() -> pd.DataFrame:
     Raises:
         UserError: the file is not such a table.
     """
-    return tables.read(paths.SEARCH, COLUMNS) if paths.SEARCH.exists() else seeds.no_rows(COLUMNS)
+    if not paths.SEARCH.exists():
+        return seeds.no_rows(COLUMNS)
+    try:
+        return tables.read(paths.SEARCH, COLUMNS)
+    except UserError as error:
+        raise UserError(f"{str(error).rpartition(';')[0]}; git checkout {paths.SEARCH} restores it") from None
 
 
-def current() -> dict[Training, dict[Hashable, Any]]:
+def current() -> dict[Training, dict[Any, Any]]:
     """The recorded runs of the code of the working tree, with a value for each of COLUMNS."""
-    code = seeds.origin_of_working_tree(STAGES).code
+    code = seeds.code_of_working_tree(STAGES)
     return {Training(run["recipe"], run["seed"]): run for run in read().to_dict("records") if run["code"] == code}
 
 
@@ -115,7 +123,7 @@ def training(changes: Changes) -> Training:
     """What a run trains, with the other params as in params.yaml.
 
     Raises:
-        UserError: params.yaml has no such key.
+        UserError: params.yaml has no such key, or it cannot have such a value.
     """
     params = load_yaml(PARAMS)
     for key, value in changes.items():
@@ -123,6 +131,7 @@ def training(changes: Changes) -> Training:
         if not isinstance(params.get(section), dict) or name not in params[section]:
             raise UserError(f"{PARAMS} has no key {key}")
         params[section][name] = YAML(typ="safe").load(str(value))
+    validated(params, describe(changes))
     return Training(seeds.recipe(params), params["train"]["seed"])
 
 
@@ -144,7 +153,7 @@ def result(repo: Repo, run: str) -> dict[str, Any]:
         "validation_loss": float(last["val_loss"]),
         "recipe": seeds.recipe(params),
         "model": seeds.model(lock),
-        **seeds.origin(lock, stages=STAGES)._asdict(),
+        **seeds.origin(lock, STAGES)._asdict(),
     }
 
 

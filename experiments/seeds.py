@@ -26,17 +26,17 @@ COUNTED = ("images", "correct")  # columns of metrics/correct.csv
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("--count", type=int, default=5, metavar="N", help="seeds 1 to N; default 5")
+    parser.add_argument("--count", type=cli.number(int, 2), default=5, metavar="N", help="seeds 1 to N; default 5")
     runner.add_options(parser)
     options = parser.parse_args()
-    if options.count < 2:
-        raise UserError("a standard deviation needs at least two seeds: --count 2")
     load_params()  # an invalid params.yaml is reported now, not by the first run
     recipe = seeds.recipe(load_yaml(PARAMS))
     with open_repo() as repo:
         for _ in train(repo, {recipe: {}}, options.count, runner.select_runner(options)):
             pass
     runs = current(recipe)
+    if runs.empty:
+        raise UserError(f"the code has changed since these trainings began, whose scores are in {seeds.path(recipe)}")
     accuracy = runs["accuracy"]
     print(runs[["seed", "validation_accuracy", "accuracy", "loss"]].round(4).to_string(index=False))
     print(f"test accuracy: {mean_and_sd(accuracy.mean(), accuracy.std(), len(runs))}")
@@ -67,7 +67,7 @@ def current(recipe: str) -> pd.DataFrame:
     Their data follow from the recipe and the code, and may be others than those of the working tree.
     """
     runs = seeds.read(recipe)
-    return runs[runs["code"] == seeds.origin_of_working_tree().code]
+    return runs[runs["code"] == seeds.code_of_working_tree()]
 
 
 def run_results(repo: Repo, run: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from experiments.figures import accuracy_by_cost
 from experiments.plan import Experiment, Reference
 from project import paths, seeds, text
 from project.significance import Runs, compare
-from project.verdict import Sample, judge
+from project.verdict import Sample, judge, training_operations
 
 BEGIN, END = "<!-- make experiments writes this table -->", "<!-- end of the table -->"
 BASELINE = "baseline"  # the name of the experiment with which the others are compared
@@ -51,12 +51,8 @@ class Row(NamedTuple):
 
     @property
     def compute(self) -> float:
-        """Floating-point operations of the training, in units of 10¹².
-
-        Two operations per MAC, and a backward pass of twice the forward pass's cost (Amodei and Hernandez, AI and
-        compute, 2018).
-        """
-        return 3 * 2 * self.multiply_adds * self.images_seen / 1e12
+        """Floating-point operations of the training, in units of 10¹²."""
+        return training_operations(self.multiply_adds, self.images_seen) / 1e12
 
 
 def row(experiment: Experiment, runs: pd.DataFrame) -> Row:

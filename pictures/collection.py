@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from classifier.dataset import split_stratified
 from classifier.errors import UserError
 from pictures import convert, files
-from pictures.files import printable
+from pictures.files import one_line
 
 SPLITS = ("train", "test")
 MAX_CLASSES = 256  # a label is a byte
@@ -55,9 +55,9 @@ def find(folder: Path) -> list[Folders]:
         found = [_find_classes(folder)]
     if not 2 <= len(found[0]) <= MAX_CLASSES:
         number = f"{len(found[0])} subfolders with pictures"
-        raise UserError(f"{printable(folder)}: {number}; 2 to {MAX_CLASSES} are needed, one for each class")
+        raise UserError(f"{one_line(folder)}: {number}; 2 to {MAX_CLASSES} are needed, one for each class")
     if unknown := found[-1].keys() - found[0].keys():
-        raise UserError(f"{printable(folder / SPLITS[1] / min(unknown))}: the class has no folder in {SPLITS[0]}")
+        raise UserError(f"{one_line(folder / SPLITS[1] / min(unknown))}: the class has no folder in {SPLITS[0]}")
     return found
 
 
@@ -65,9 +65,9 @@ def _find_classes(folder: Path) -> Folders:
     found = sorted(_subfolders(folder), key=_in_natural_order)
     for subfolder in found:
         if inner := _subfolders(subfolder):
-            raise UserError(f"{printable(inner[0])}: a folder in that of a class, where only pictures may be")
+            raise UserError(f"{one_line(inner[0])}: a folder in that of a class, where only pictures may be")
         if not files.visible(subfolder):
-            raise UserError(f"{printable(subfolder)}: a class without pictures")
+            raise UserError(f"{one_line(subfolder)}: a class without pictures")
     return {subfolder.name: files.visible(subfolder) for subfolder in found}
 
 
@@ -133,7 +133,7 @@ def check(training: Collection, test: Collection, class_names: list[str]) -> Non
 
 def notes(folder: Path, training: Collection, test: Collection, class_names: list[str]) -> Iterator[str]:
     """What else a user should know about the dataset that a folder has become, one line each."""
-    if outside := [printable(path) for path in files.visible(folder) if not path.is_dir()]:
+    if outside := [one_line(path) for path in files.visible(folder) if not path.is_dir()]:
         yield f"files outside of the classes' folders, which are left out: {_examples(outside)}"
     paths = training.paths + test.paths
     images = np.concatenate([training.images, test.images])
@@ -144,7 +144,7 @@ def notes(folder: Path, training: Collection, test: Collection, class_names: lis
     if untested := _absent(test, class_names):
         yield f"classes without a test image, whose recall is not measured: {_examples(untested)}"
     if blank := [path for path, image in zip(paths, images, strict=True) if image.min() == image.max()]:
-        yield f"images of one colour: {_examples(map(printable, blank))}"
+        yield f"images of one colour: {_examples(map(one_line, blank))}"
     copies = _copies(images)
     split = np.arange(len(paths)) < len(training.paths)
     for kind, groups in (
@@ -153,7 +153,7 @@ def notes(folder: Path, training: Collection, test: Collection, class_names: lis
         ("of them, in both training and test", [places for places in copies if len(set(split[places])) > 1]),
     ):
         if groups:
-            equal = [sorted(printable(paths[place]) for place in places) for places in groups]
+            equal = [sorted(one_line(paths[place]) for place in places) for places in groups]
             yield f"{kind}: {_examples(' = '.join(names[:EXAMPLES]) for names in sorted(equal))}"
 
 

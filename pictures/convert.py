@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
 from classifier.errors import UserError
-from pictures.files import printable
+from pictures.files import one_line
 
 # The formats that are read. Others of Pillow's are not: EPS, for one, would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
@@ -45,7 +45,7 @@ def read(path: Path) -> Image.Image:
     Raises:
         UserError: the file is missing, empty, not a picture of one of FORMATS, broken, or too large.
     """
-    name = printable(path)
+    name = one_line(path)
     try:
         if not path.is_file():  # reading a pipe would wait for ever
             raise UserError(f"{name}: {'not a file' if path.exists() else 'no such file'}")

@@ -8,11 +8,9 @@ Writes the four files of the dataset into data/own, and their hashes, the classe
 params.yaml. Afterwards, dvc repro trains and evaluates a model on it.
 """
 
-import argparse
 import hashlib
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,29 +34,32 @@ NAMES = {  # of the files, by their keys in params.yaml: those of MNIST
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, prog="python -m pictures.dataset")
+    parser = cli.parser(__doc__)
     parser.add_argument("folder", type=files.given, metavar="FOLDER")
     parser.add_argument("--name", metavar="NAME", help="of the dataset; default: that of the folder")
     parser.add_argument(
-        "--size", type=_number(int, 1, 1024), default=28, metavar="PIXELS", help="height and width; default 28"
+        "--size", type=cli.number(int, 1, 1024), default=28, metavar="PIXELS", help="height and width; default 28"
     )
     parser.add_argument(
-        "--test-fraction", type=_number(float, 0, 1), default=0.2, metavar="SHARE", help="of each class; default 0.2"
+        "--test-fraction", type=cli.number(float, 0, 1), default=0.2, metavar="SHARE", help="of each class; default 0.2"
     )
     parser.add_argument(
-        "--seed", type=_number(int, 0, 2**32 - 1), default=1, metavar="SEED", help="of all random choices; default 1"
+        "--seed", type=cli.number(int, 0, 2**32 - 1), default=1, metavar="SEED", help="of all random choices; default 1"
     )
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out files that cannot be read")
     options = parser.parse_args()
 
     load_params()  # reports what is wrong with params.yaml before any work
-    files.check_replaceable(OUTPUT, NAMES.values(), "an earlier dataset")
+    cli.check_replaceable(OUTPUT, NAMES.values(), "an earlier dataset")
     splits = collection.find(options.folder)
     class_names = list(splits[0])
     name = options.name or options.folder.resolve().name
     size, fraction, seed = str(options.size), str(options.test_fraction), str(options.seed)
-    command = ["python", "-m", "pictures.dataset", files.printable(options.folder)]
-    origin = shlex.join([*command, "--size", size, "--test-fraction", fraction, "--seed", seed])
+    command = ["python", "-m", "pictures.dataset", files.one_line(options.folder)]
+    command += ["--size", size, "--test-fraction", fraction, "--seed", seed]
+    command += ["--name", name] if options.name else []
+    command += ["--skip-unreadable"] if options.skip_unreadable else []
+    origin = shlex.join(command)
     new_params(name, class_names, dict.fromkeys(NAMES, b""), origin)  # reports names that it cannot contain
 
     converted = [collection.convert_all(split, class_names, options.size, options.skip_unreadable) for split in splits]
@@ -121,18 +122,6 @@ def save(name: str, class_names: list[str], training: Collection, test: Collecti
 def encode(array: NDArray[np.uint8]) -> bytes:
     """An array of unsigned bytes in the format IDX, which classifier.dataset.read_idx reads."""
     return bytes([0, 0, UNSIGNED_BYTE, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
-
-
-def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
-    """A function that reads a number from low to high, for argparse."""
-
-    def number(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
-        return value
-
-    return number
 
 
 if __name__ == "__main__":

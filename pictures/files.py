@@ -1,6 +1,6 @@
 """Files that are given on the command line, and folders that are written."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +32,7 @@ def visible(folder: Path) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in OF_THE_SYSTEM]
     except OSError as error:
-        raise UserError(f"{folder}: {error.strerror or error}") from None
+        raise UserError(f"{one_line(folder)}: {error.strerror or error}") from None
     return sorted(found)
 
 
@@ -44,7 +44,7 @@ def pictures_in(path: Path) -> list[Path]:
     """
     files = list(_walk(path)) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"{path}: a folder without pictures")
+        raise UserError(f"{one_line(path)}: a folder without pictures")
     return files
 
 
@@ -80,22 +80,6 @@ def summary(errors: Collection[UserError], total: int) -> UserError:
     return UserError("\n  ".join([f"{len(errors):,} of {total:,} pictures cannot be read:", *lines]))
 
 
-def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
-    """Check that a folder that is to be replaced has no other files than the given ones.
-
-    what: names these files in the message.
-
-    Raises:
-        UserError: it has others, or is not a folder.
-    """
-    if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - set(names))
-    else:
-        others = [folder.name] if folder.exists() else []
-    if others:
-        raise UserError(f"{folder} holds {others[0]}, which is not part of {what}, and is not replaced; move it away")
-
-
-def printable(path: Path) -> str:
+def one_line(path: Path) -> str:
     """A path as text of one line: characters that terminals act on, or that are not UTF-8, become �."""
     return "".join(character if character.isprintable() else "�" for character in str(path))

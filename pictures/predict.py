@@ -37,13 +37,13 @@ THUMBNAIL = 400  # pixels, the longest edge of a picture in the figure
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, prog="python -m pictures.predict")
+    parser = cli.parser(__doc__)
     parser.add_argument("paths", nargs="+", type=files.given, metavar="PATH", help="a picture, or a folder of pictures")
     parser.add_argument("--model", type=Path, default=paths.MODEL, metavar="FILE", help=f"default {paths.MODEL}")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default {OUTPUT}")
     options = parser.parse_args()
     params = load_params()
-    files.check_replaceable(options.output, (TABLE, FIGURE), "earlier predictions")
+    cli.check_replaceable(options.output, (TABLE, FIGURE), "earlier predictions")
     shape = image_shape(options.model)
     found, errors = files.for_each(options.paths, files.pictures_in)
     inside = list(dict.fromkeys(path for pictures in found.values() for path in pictures))
@@ -86,11 +86,11 @@ def predict(images: dict[Path, NDArray[np.uint8]], model: Path, params: Params, 
     network = model_file.read_model(model, stacked.shape[1:], len(class_names))
     probabilities = evaluate.classify(network, stacked, params.evaluate)
 
-    names = [files.printable(path) for path in images]
+    names = [files.one_line(path) for path in images]
     notes = unusual(stacked, probabilities, len(class_names))
     print_results(names, probabilities, class_names, notes)
     drawn = [
-        figures.Row(files.printable(Path(path.name)), thumbnail(path), *row)
+        figures.Row(files.one_line(Path(path.name)), thumbnail(path), *row)
         for path, *row in list(zip(images, stacked, probabilities, notes, strict=True))[:DRAWN]
     ]
     count = f"{len(drawn)} of {len(names):,} pictures" if len(drawn) < len(names) else "predictions"

@@ -4,8 +4,9 @@ import argparse
 import inspect
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from classifier.errors import UserError
 
@@ -13,11 +14,43 @@ from classifier.errors import UserError
 def parser(doc: str | None, prog: str | None = None) -> argparse.ArgumentParser:
     """A parser whose help is a module's docstring with its line breaks.
 
-    prog: the command, if it is not that of the module.
+    prog: the command, if it is not python -m with the name of the module.
     """
+    spec = sys.modules["__main__"].__spec__
+    if prog is None and spec is not None:
+        prog = f"python -m {spec.name.removesuffix('.__main__')}"
     return argparse.ArgumentParser(
         prog, description=inspect.cleandoc(doc or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def number(kind: type[int] | type[float], low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """A function that reads a number from low to high, for argparse."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            limits = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
+            raise argparse.ArgumentTypeError(f"{text} is not {limits}")
+        return value
+
+    return number
+
+
+def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
+    """Check that a folder that is to be replaced has no other files than the given ones.
+
+    what: names these files in the message.
+
+    Raises:
+        UserError: it has others, or is not a folder.
+    """
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - set(names))
+    else:
+        others = [folder.name] if folder.exists() else []
+    if others:
+        raise UserError(f"{folder} holds {others[0]}, which is not part of {what}, and is not replaced; move it away")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ reloads, and ends when the model is saved. The curves are those in the state tha
 
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,13 @@ def main() -> None:
     if not paths.CHECKPOINT.exists():
         raise UserError(f"no training here has finished an epoch: {paths.CHECKPOINT} is missing; start dvc repro")
     drawn = None
-    while paths.CHECKPOINT.exists():
-        modified = paths.CHECKPOINT.stat().st_mtime_ns
-        if modified != drawn:
-            draw(read())
-            drawn = modified
-        time.sleep(SECONDS)
+    with suppress(FileNotFoundError):  # train has ended, and removed it
+        while True:
+            modified = paths.CHECKPOINT.stat().st_mtime_ns
+            if modified != drawn:
+                draw(read())
+                drawn = modified
+            time.sleep(SECONDS)
 
 
 def read() -> pd.DataFrame:
@@ -40,10 +42,13 @@ def read() -> pd.DataFrame:
 
     Raises:
         UserError: the file is not the state of a training.
+        FileNotFoundError: there is no such file.
     """
     try:
         with np.load(paths.CHECKPOINT, allow_pickle=False) as saved:
             curves = pd.DataFrame(saved["curves"], columns=CURVES)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{paths.CHECKPOINT} is not the state of a training ({' '.join(str(error).split())})") from None
     curves.insert(0, "epoch", range(1, len(curves) + 1))

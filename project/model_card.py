@@ -5,17 +5,18 @@
 The sections are those of Mitchell and others, Model cards for model reporting (FAccT 2019).
 """
 
-import json
-
+from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from statsmodels.stats.proportion import proportion_confint
 
 from classifier import artifacts, tables
+from classifier.errors import UserError
 from classifier.notation import percent
 from classifier.params import PARAMS, Params, load_params, load_yaml
 from project import cli, paths, seeds
 from project.text import Markdown, escape, mean_and_sd, table
 
 CONFUSED_PAIRS = 10  # rows of the table
+SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])  # metrics/evaluate.json: scores by split and name
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def model_card() -> str:
         UserError: params or results are missing or invalid.
     """
     params = load_params()
-    scores = json.loads(paths.SCORES.read_text(encoding="utf-8"))
+    scores = _scores()
     size = "×".join(map(str, artifacts.read_array(paths.MISTAKES).shape[1:]))
     splits = ", ".join(f"{name} accuracy {percent(values['accuracy'])}" for name, values in scores.items())
     sections = [
@@ -61,6 +62,13 @@ def model_card() -> str:
         "[reproducibility.md](reproducibility.md) names.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _scores() -> dict[str, dict[str, float]]:
+    try:
+        return SCORES.validate_json(paths.SCORES.read_bytes())
+    except ValidationError:
+        raise UserError(f"{paths.SCORES} is not what evaluate writes; dvc repro makes it again") from None
 
 
 def _model(params: Params) -> str:

@@ -1,7 +1,7 @@
 """Recipes, and the tables of what each seed of a recipe reached: metrics/seeds/RECIPE.csv.
 
-A recipe is all params but the seed of the training. Runs of one recipe, with the same code and data, differ by chance
-alone.
+A recipe is all params that scores depend on, but the seed of the training. Runs of one recipe, with the same code and
+data, differ by chance alone.
 """
 
 import hashlib
@@ -55,26 +55,22 @@ def recipe(params: dict[str, Any]) -> str:
     return _short_hash(kept)
 
 
-def origin(lock: dict[str, Any], folder: Path | None = None, stages: Sequence[str] = STAGES) -> Origin:
+def origin(lock: dict[str, Any], stages: Sequence[str] = STAGES) -> Origin:
     """The origin of the results that belong to a dvc.lock.
 
-    lock: the stages of dvc.lock. folder: take the code from this folder, where it may have been edited since. stages:
-    those that made the results.
+    lock: the stages of dvc.lock. stages: those that made the results.
     """
-    deps = {dep["path"]: dep["md5"] for stage in stages for dep in lock.get(stage, {}).get("deps", [])}
+    deps = {dep["path"]: dep.get("md5") for stage in stages for dep in lock.get(stage, {}).get("deps", [])}
     code = {path: md5 for path, md5 in deps.items() if path.endswith(".py")}
-    if folder is not None:
-        code = {
-            path: hashlib.md5((folder / path).read_bytes()).hexdigest() for path in code if (folder / path).exists()
-        }
     splits = [deps.get(str(path)) for path in (paths.TRAINING_SPLIT, paths.VALIDATION_SPLIT, paths.TEST_SPLIT)]
     return Origin(_short_hash(code), _short_hash(splits))
 
 
-def origin_of_working_tree(stages: Sequence[str] = STAGES) -> Origin:
-    """The origin of results of the code of the working tree, with the data of its dvc.lock."""
-    lock = load_yaml(paths.DVC_LOCK) if paths.DVC_LOCK.exists() else {}
-    return origin(lock.get("stages", {}), Path(), stages)
+def code_of_working_tree(stages: Sequence[str] = STAGES) -> str:
+    """Origin.code of the results that the stages of the working tree would make."""
+    declared = load_yaml(paths.DVC_YAML)["stages"]
+    deps = {dep for stage in stages for dep in declared.get(stage, {}).get("deps", []) if dep.endswith(".py")}
+    return _short_hash({dep: hashlib.md5(Path(dep).read_bytes()).hexdigest() for dep in deps if Path(dep).exists()})
 
 
 def model(lock: dict[str, Any]) -> str:

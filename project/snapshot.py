@@ -130,7 +130,7 @@ class Stage(BaseModel):
 
     cmd: str | list[str]
     desc: str = ""
-    deps: Named = []
+    deps: list[str] = []
     params: Named = []
     outs: Named = []
     metrics: Named = []

@@ -57,8 +57,7 @@ def _changes(
     if stage.cmd != locked.cmd:
         yield "its command changed"
     deps = {item.path: item for item in locked.deps}
-    names = [next(iter(dep)) if isinstance(dep, dict) else dep for dep in stage.deps]
-    for name in names:
+    for name in stage.deps:
         if not is_inside(name):
             yield f"{name} {OUTSIDE}"
         elif name not in deps:
@@ -69,7 +68,8 @@ def _changes(
                 yield f"{name} is not what {maker} made"
         else:
             yield from _difference(deps[name], files)
-    yield from (f"{name} is no dep any more" for name in deps if name not in names)
+    # DVC does not run a stage again for this reason
+    yield from (f"{name} is no dep any more (dvc commit removes it)" for name in deps if name not in stage.deps)
     yield from _params(stage, locked, params)
     outs = {item.path: item for item in locked.outs}
     for name, cached in stage.outputs().items():

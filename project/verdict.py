@@ -20,6 +20,15 @@ class Verdict(NamedTuple):
     reason: str
 
 
+def training_operations(multiply_adds: int, images_seen: int) -> int:
+    """Floating-point operations of a training. multiply_adds: MACs of the forward pass of one image.
+
+    Two operations per MAC, and a backward pass of twice the forward pass's cost (Amodei and Hernandez, AI and compute,
+    2018).
+    """
+    return 3 * 2 * multiply_adds * images_seen
+
+
 class Sample(NamedTuple):
     """How a recipe was judged: runs, and the floating-point operations of training one of them, 0 if unknown."""
 

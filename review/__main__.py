@@ -11,16 +11,15 @@ import sys
 from pathlib import Path
 
 from classifier import artifacts, figures
-from classifier.errors import UserError
 from project import cli, paths, seeds
 from project.repository import WORKSPACE
 from review.caveats import caveats
 from review.comparison import compare_revisions
 from review.page import page
-from review.report import report
+from review.report import PICTURES, report
 from review.revisions import read
 
-TEXT = "report.md"
+TEXT, PAGE = "report.md", "report.html"
 
 
 def main() -> None:
@@ -29,8 +28,7 @@ def main() -> None:
     parser.add_argument("head", nargs="?", default=WORKSPACE, metavar="HEAD", help=f"default {WORKSPACE}")
     parser.add_argument("--output", type=Path, default=paths.REPORT, metavar="FOLDER", help=f"default {paths.REPORT}")
     options = parser.parse_args()
-    if options.output.exists() and not (options.output / TEXT).exists():
-        raise UserError(f"{options.output} holds no earlier report to replace; name another folder")
+    cli.check_replaceable(options.output, (TEXT, PAGE, *(f"{name}.png" for name in PICTURES)), "an earlier report")
 
     before, after = read(options.base), read(options.head)
     comparison = compare_revisions(before, after, seeds.read_all(paths.SEEDS)[0])
@@ -39,11 +37,11 @@ def main() -> None:
     with artifacts.replacing(options.output) as folder:
         folder.mkdir()
         (folder / TEXT).write_text(text, encoding="utf-8", newline="\n")
-        (folder / "report.html").write_text(page(text), encoding="utf-8", newline="\n")
+        (folder / PAGE).write_text(page(text), encoding="utf-8", newline="\n")
         for name, figure in pictures.items():
             figures.write(folder / f"{name}.png", figure)
     print(text, end="")
-    print(f"With pictures: {options.output}/report.html", file=sys.stderr)
+    print(f"With pictures: {options.output / PAGE}", file=sys.stderr)
 
 
 if __name__ == "__main__":

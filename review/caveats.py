@@ -9,7 +9,10 @@ from review.comparison import Comparison
 from review.revisions import Revision
 
 ONLY_READER = "evaluate"
-JUDGES = ("review", "project/seeds.py", "project/significance.py", "project/verdict.py")  # the code of the verdict
+JUDGES = (  # the code of the verdict and of these notes
+    "review", "project/seeds.py", "project/significance.py", "project/snapshot.py", "project/stale.py",
+    "project/verdict.py",
+)  # fmt: skip
 
 
 def caveats(before: Revision, after: Revision, comparison: Comparison | None) -> list[str]:
@@ -71,7 +74,8 @@ def _base(before: Revision, after: Revision) -> Iterator[str]:
             "here reversed. Merge them first."
         )
     since = [] if after.commit is None else [after.commit]
-    changed = git("diff", "--name-only", "--merge-base", base, *since, "--", *JUDGES)
+    start = git("merge-base", base, head) or base
+    changed = git("diff", "--name-only", start, *since, "--", *JUDGES)
     if changed:
         files = ", ".join(map(code, changed.splitlines()))
         yield f"{escape(after.label)} changes how reviews judge ({files}): read that change before this report."

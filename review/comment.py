@@ -11,7 +11,6 @@ import json
 import os
 import re
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -30,6 +29,9 @@ def main() -> None:
     parser.add_argument("--pictures", metavar="URL", default="")
     parser.add_argument("--author", metavar="LOGIN", default=AUTHOR, help=f"who comments; default {AUTHOR}")
     options = parser.parse_args()
+    for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN"):
+        if name not in os.environ:
+            sys.exit(f"error: review.comment: set {name}")
 
     repository = f"/repos/{os.environ['GITHUB_REPOSITORY']}"
     pulls = api("GET", f"{repository}/pulls?state=open&head={urllib.parse.quote(options.branch)}")
@@ -56,7 +58,7 @@ def find(comments: str, author: str) -> int | None:
     page = 1
     while found := api("GET", f"{comments}?per_page=100&page={page}"):
         for entry in found:
-            if entry["user"]["login"] == author and entry["body"].startswith(MARKER):
+            if (entry["user"] or {}).get("login") == author and entry["body"].startswith(MARKER):
                 return int(entry["id"])
         page += 1
     return None
@@ -77,7 +79,5 @@ def api(method: str, path: str, body: dict[str, str] | None = None) -> Any:
 if __name__ == "__main__":
     try:
         main()
-    except KeyError as missing:
-        sys.exit(f"error: review.comment: set {missing.args[0]}")
-    except (urllib.error.URLError, OSError) as error:
+    except OSError as error:
         sys.exit(f"error: review.comment: {error}")

@@ -120,14 +120,14 @@ def recipes(before: Revision, after: Revision, tables: dict[str, pd.DataFrame], 
     own = _runs(before, tables, split), _runs(after, tables, split)
     theirs = {(revision.recipe, *revision.origin) for revision in (before, after)}
     data = {revision.origin.data for revision in (before, after)}
+    images = own[0].shape[1]
     others = [
         seeds.correct(rows, split)
         for recipe, table in tables.items()
-        for (code, origin), rows in table.groupby(["code", "data"])
-        if origin in data and (recipe, code, origin) not in theirs
+        for (code, split_data), rows in table[table[f"{seeds.SPLITS[split]}images"] == images].groupby(["code", "data"])
+        if split_data in data and (recipe, code, split_data) not in theirs
     ]
-    images = own[0].shape[1]
-    return Recipes(own[0], own[1], [*own, *(runs for runs in others if runs.shape[1] == images)])
+    return Recipes(own[0], own[1], [*own, *others])
 
 
 def _runs(revision: Revision, tables: dict[str, pd.DataFrame], split: str) -> Runs:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from classifier.notation import percent
 from project.significance import LEVEL, Change, gain_of_the_best
 from project.text import Markdown, code, escape, table
-from project.verdict import MARGIN, Sample, interval, judge, p_value, points
+from project.verdict import MARGIN, Sample, interval, judge, p_value, points, training_operations
 from review import figures
 from review.comparison import Comparison
 from review.looks import Looks, looks
@@ -23,6 +23,9 @@ SIZES = {
     "epochs": "epochs",
     "images_seen": "images seen in training",
 }
+
+
+PICTURES = ("difference", "confusion_difference", "learning_curves", "newly_wrong", "newly_correct")
 
 
 class Report(NamedTuple):
@@ -110,9 +113,11 @@ def _verdicts(before: Revision, after: Revision, comparison: Comparison, tried: 
 
 
 def _operations(revision: Revision) -> float:
-    """The floating-point operations of the training: 2 for a MAC, thrice for both passes. 0 if they are unknown."""
-    numbers = [revision.summary.get(key) for key in ("multiply_adds", "images_seen")]
-    return float(6 * numbers[0] * numbers[1]) if isinstance(numbers[0], int) and isinstance(numbers[1], int) else 0.0
+    """The floating-point operations of the training, 0 if they are unknown."""
+    multiply_adds, images_seen = (revision.summary.get(key) for key in ("multiply_adds", "images_seen"))
+    if isinstance(multiply_adds, int) and isinstance(images_seen, int):
+        return float(training_operations(multiply_adds, images_seen))
+    return 0.0
 
 
 def _warnings(comparison: Comparison) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import FiniteFloat, TypeAdapter
 
 from classifier import tables
 from classifier.errors import UserError
@@ -23,12 +22,9 @@ NEEDED = (
     paths.DVC_YAML,
     paths.DVC_LOCK,
     paths.TRAINING_SUMMARY,
-    paths.SCORES,
     paths.PREDICTIONS,
     paths.HISTORY,
 )
-
-SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Revision:
     """A revision's params and results.
 
     name: as the user gave it. commit: None for the workspace. params: by their full names. recipe: see project.seeds.
-    seed: of the training. lock: the stages of dvc.lock. summary, scores, predictions, history: as train and evaluate
+    seed: of the training. lock: the stages of dvc.lock. summary, predictions, history: as train and evaluate
     wrote them. correct: whether each image is classified correctly, bool of shape (n,), by split; older revisions have
     the test split only. mistakes: the images of the wrong predictions, in the order of predictions, uint8 of shape
     (n, height, width); None if the revision lacks them. seeds: the tables of seeds, by recipe. unusable: why other
@@ -52,7 +48,6 @@ class Revision:
     classes: list[str]
     lock: dict[str, Any]
     summary: dict[str, Any]
-    scores: dict[str, dict[str, float]]
     predictions: pd.DataFrame
     correct: dict[str, NDArray[np.bool_]]
     history: pd.DataFrame
@@ -78,10 +73,10 @@ class Revision:
     def model(self) -> str | None:
         """The hash of the model file."""
         outs = self.lock.get("train", {}).get("outs", [])
-        return next((out["md5"] for out in outs if out["path"] == str(paths.MODEL)), None)
+        return next((out.get("md5") for out in outs if out["path"] == str(paths.MODEL)), None)
 
     @property
-    def code(self) -> dict[str, str]:
+    def code(self) -> dict[str, str | None]:
         """The hashes of the modules behind the results, by path."""
         return {path: md5 for path, md5 in self._inputs.items() if path.endswith(".py")}
 
@@ -90,8 +85,8 @@ class Revision:
         return self._inputs.get(str(path))
 
     @cached_property
-    def _inputs(self) -> dict[str, str]:
-        return {item["path"]: item["md5"] for stage in self.lock.values() for item in stage.get("deps", [])}
+    def _inputs(self) -> dict[str, str | None]:
+        return {item["path"]: item.get("md5") for stage in self.lock.values() for item in stage.get("deps", [])}
 
 
 def same_test_set(before: Revision, after: Revision) -> bool:
@@ -121,17 +116,22 @@ def read(name: str) -> Revision:
 
 
 def _test_readers(folder: Path) -> list[str]:
-    """The stages that depend on the test split, or on the folder of all splits."""
-    read = {str(paths.TEST_SPLIT), str(paths.PREPARED)}
-    return sorted(name for name, stage in stages(folder).items() if read & set(map(str, stage.deps)))
+    """The stages that depend on the test split, on a part of it, or on a folder that contains it.
+
+    data/raw contains it as well; of that, prepare makes the splits.
+    """
+    return sorted(
+        name
+        for name, stage in stages(folder).items()
+        if any(
+            _overlap(Path(dep), paths.TEST_SPLIT) or (name != "prepare" and _overlap(Path(dep), paths.RAW))
+            for dep in stage.deps
+        )
+    )
 
 
-def _scores(path: Path) -> dict[str, dict[str, float]]:
-    scores = SCORES.validate_json(path.read_bytes())
-    for split in ("validation", "test"):
-        if "accuracy" not in scores.get(split, {}):
-            raise ValueError(f"{path} lacks the accuracy of {split}")
-    return scores
+def _overlap(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def _correct(folder: Path, predictions: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
@@ -161,7 +161,6 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
         classes=classes,
         lock=load_yaml(folder / paths.DVC_LOCK)["stages"],
         summary=tables.read_summary(folder / paths.TRAINING_SUMMARY),
-        scores=_scores(folder / paths.SCORES),
         predictions=predictions,
         correct=_correct(folder, predictions),
         history=tables.read_history(folder / paths.HISTORY),

@@ -150,7 +150,7 @@ def rows(cases: list[Case], pairs: int) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     parser = cli.parser(__doc__)
-    parser.add_argument("pairs", nargs="?", type=int, default=PAIRS, metavar="PAIRS")
+    parser.add_argument("pairs", nargs="?", type=cli.number(int, 1), default=PAIRS, metavar="PAIRS")
     pairs = parser.parse_args().pairs
     null = pd.DataFrame(rows(NULL, pairs))
     different = pd.DataFrame(rows(DIFFERENT, pairs))

@@ -44,9 +44,9 @@ def main(arguments: list[str]) -> None:
             options.add_argument(f"--{parameter}", type=Path, required=True, metavar="PATH")
         paths = vars(options.parse_args(arguments[1:]))
         with only_stage():
-            for folder in {path.parent for path in paths.values()}:
-                for leftover in folder.glob(".*.tmp"):  # of a stage that was killed
-                    artifacts.remove(leftover)
+            for path in paths.values():
+                for leftover in (*path.parent.glob(f".{path.name}.*.tmp"), *path.glob(".*.tmp")):
+                    artifacts.remove(leftover)  # of a stage that was killed
             stage(**paths)
             inputs.check()
 

@@ -122,6 +122,7 @@ def test_a_comment_has_no_pictures_and_is_not_longer_than_github_allows(report: 
 def test_a_comment_by_somebody_else_is_never_changed(github: tuple[type[GitHub], str], report: Path) -> None:
     server, url = github
     server.comments.append(make_comment("somebody", 0, comment.MARKER + "\nnot ours"))
+    server.comments.append({"id": 1, "user": None, "body": comment.MARKER})  # of a deleted account
     assert post(url, report) == ""
     assert server.calls == ["POST"]
 

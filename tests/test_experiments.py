@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
-from experiments import __main__, cluster, plan, search, table
+from experiments import __main__, apply, cluster, plan, search, table
 from experiments.seeds import current
 from project import paths, seeds
 from project.seeds import recipe
@@ -101,6 +101,43 @@ def test_a_run_of_a_search_is_recognized_by_its_recipe_and_seed() -> None:
     assert search.training({"train.epochs": "3"}) != search.training({"train.epochs": "4"})
     with pytest.raises(UserError, match=r"params\.yaml has no key train\.epoch$"):
         search.training({"train.epoch": "3"})
+    with pytest.raises(UserError, match=r"^model\.dropout=2: model\.dropout: "):
+        search.training({"model.dropout": "2"})
+
+
+def test_a_damaged_record_of_searches_is_restored_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths.SEARCH.parent.mkdir()
+    paths.SEARCH.write_text("question,changes\nHow long?,train.epochs=3\n")
+    with pytest.raises(UserError, match=r"search\.csv is .*; git checkout metrics/search\.csv restores it$"):
+        search.read()
+
+
+def test_an_experiment_is_not_mixed_with_changes_of_the_params_that_are_not_committed(
+    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = new_project()
+    monkeypatch.chdir(project.folder)
+    (project.folder / "experiments.yaml").write_text(EXAMPLE)
+    flipped = apply.find("flipped")
+    project.set_params(augment__flip=True)
+    assert apply.find("flipped") == flipped, "a training that was interrupted goes on"
+    with pytest.raises(UserError, match=r"params\.yaml has changes that are not committed; commit them, or undo"):
+        apply.find("baseline")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cpus", "2"], "error: experiments: --cpus and --gpus are for --cluster"),
+        (["--jobs", "0"], "argument --jobs: 0 is not at least 1"),
+        (["--table", "--again", "baseline"], "not allowed with argument"),
+    ],
+)
+def test_wrong_options_are_refused(arguments: list[str], message: str) -> None:
+    result = subprocess.run([sys.executable, "-m", "experiments", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode
+    assert message in result.stderr
 
 
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,27 +284,24 @@ def test_only_runs_of_the_current_code_count(page: Path) -> None:
     (baseline,) = make_experiments("baseline")
     correct = np.arange(8) < 6
 
-    def set_code(prepare: str, train: str) -> seeds.Origin:
+    def set_code(prepare: str, train: str) -> str:
         Path("prepare.py").write_text(prepare)
         Path("train.py").write_text(train)
-        data = {"path": str(paths.TEST_SPLIT), "md5": "data"}
-        stages = {
-            name: {"deps": [{"path": f"{name}.py", "md5": "of the last run"}, data]} for name in ("prepare", "train")
-        }
-        paths.DVC_LOCK.write_text(json.dumps({"stages": stages}))
-        return seeds.origin(stages, Path())
+        stages = {name: {"deps": [f"{name}.py", str(paths.TEST_SPLIT)]} for name in ("prepare", "train")}
+        paths.DVC_YAML.write_text(json.dumps({"stages": stages}))
+        return seeds.code_of_working_tree()
 
     def publish() -> int:
         return __main__.publish([baseline], plan.Plan(seeds=2, experiments={}, references=[]))
 
-    origin = set_code("a", "b")._asdict()
-    seeds.add(baseline.recipe, make_run(1, correct, **origin))
+    code = set_code("a", "b")
+    seeds.add(baseline.recipe, make_run(1, correct, code=code))
     assert publish() == 0
     assert table.read() == []
-    seeds.add(baseline.recipe, make_run(2, correct, **origin))
+    seeds.add(baseline.recipe, make_run(2, correct, code=code))
     assert publish() == 1
     (row,) = table.read()
-    assert (row.seeds, row.code, row.verdict) == (2, origin["code"], table.NOT_COMPARED)
+    assert (row.seeds, row.code, row.verdict) == (2, code, table.NOT_COMPARED)
 
     for prepare, train in (("a", "other"), ("other", "b")):
         set_code(prepare, train)

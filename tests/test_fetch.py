@@ -19,11 +19,15 @@ Files = dict[str, dict[str, str]]
 
 
 class WebServer(ThreadingHTTPServer):
-    """A local web server that serves `content` by path, and only half of it for a path in `incomplete`."""
+    """A local web server that serves `content` by path, and only half of it for a path in `incomplete`.
+
+    length: what it says that an answer's length is; the true one if it is None.
+    """
 
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.incomplete: set[str] = set()
+        self.length: str | None = None
         self.requested: list[str] = []
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -43,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         content = self.server.content[name]
         self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", self.server.length or str(len(content)))
         self.end_headers()
         self.wfile.write(content[: len(content) // 2] if name in self.server.incomplete else content)
 
@@ -86,6 +90,14 @@ def test_plain_files_are_fetched_from_a_web_server(
     web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
 ) -> None:
     web.content = contents
+    sources.copy(web.url, files, tmp_path)
+    assert read_files(tmp_path) == contents
+
+
+def test_a_length_that_is_no_number_is_ignored(
+    web: WebServer, files: list[File], contents: dict[str, bytes], tmp_path: Path
+) -> None:
+    web.content, web.length = contents, "many"
     sources.copy(web.url, files, tmp_path)
     assert read_files(tmp_path) == contents
 

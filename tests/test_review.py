@@ -24,6 +24,7 @@ from project.repository import WORKSPACE
 from project.snapshot import snapshot
 from project.stale import stale
 from review import __main__
+from review.report import PICTURES
 from tests.conftest import ROOT, Project
 from tests.faults.revisions import CountingServer
 
@@ -274,8 +275,9 @@ def test_different_training_data_and_different_arithmetic_are_noted(
     assert "Note:** The models were trained with different floating-point arithmetic" in text
 
 
-def test_a_stage_that_reads_the_test_set_is_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit("dvc.yaml", "      - data/prepared/validation\n      - stages/tr", "      - data/prepared\n      - stages/tr")
+@pytest.mark.parametrize("dep", ["data/prepared", "data/prepared/test/images.npy", "data/raw", "data"])
+def test_a_stage_that_reads_the_test_set_is_noted(project: Project, monkeypatch: pytest.MonkeyPatch, dep: str) -> None:
+    edit("dvc.yaml", "      - data/prepared/validation\n      - stages/tr", f"      - {dep}\n      - stages/tr")
     assert "Note:** The test set reaches train: it may have been used" in review(monkeypatch, "HEAD")
 
 
@@ -287,6 +289,16 @@ def test_a_change_of_the_code_that_judges_is_noted(project: Project, monkeypatch
     assert "workspace changes how reviews judge (`project/verdict.py`, `review/caveats.py`): read that change" in text
     project.git("checkout", "-qB", "branch")
     project.git("commit", "-qam", "another margin")
+    assert re.search(r"branch \(\w+\) changes how reviews judge", review(monkeypatch, "main", "branch"))
+    # Both have merged the other's first commit, so they have two merge bases
+    project.git("commit", "-q", "--allow-empty", "-m", "more on the branch")
+    project.git("checkout", "-q", "main")
+    project.git("commit", "-q", "--allow-empty", "-m", "more on main")
+    first = project.git("rev-parse", "main")
+    project.git("merge", "-q", "-s", "ours", "-m", "merged", "branch~1")
+    project.git("checkout", "-q", "branch")
+    project.git("merge", "-q", "-m", "merged", first)
+    assert len(project.git("merge-base", "--all", "main", "branch").split()) == 2
     assert re.search(r"branch \(\w+\) changes how reviews judge", review(monkeypatch, "main", "branch"))
 
 
@@ -319,9 +331,20 @@ def test_a_file_or_folder_that_is_not_a_report_is_not_replaced(
     project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     before = project.snapshot()
-    with pytest.raises(UserError, match="holds no earlier report to replace"):
+    with pytest.raises(UserError, match="is not part of an earlier report, and is not replaced"):
         review(monkeypatch, "HEAD", "--output", folder)
     assert project.snapshot() == before
+
+
+def test_a_report_beside_other_files_is_not_replaced(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    review(monkeypatch, "HEAD", pictures=True)
+    names = {path.name for path in Path("report").iterdir()}
+    assert names == {"report.md", "report.html", *(f"{name}.png" for name in PICTURES)}
+    Path("report/thesis.txt").touch()
+    with pytest.raises(UserError, match=r"report holds thesis\.txt, which is not part of an earlier report"):
+        review(monkeypatch, "HEAD")
+    assert {path.name for path in Path("report").iterdir()} == names | {"thesis.txt"}
+    Path("report/thesis.txt").unlink()
 
 
 @pytest.mark.parametrize(
@@ -355,7 +378,6 @@ def test_a_revision_without_valid_results_is_refused(
         ("params.yaml", "train:", "<<<<<<< HEAD\ntrain:"),
         ("dvc.lock", "schema:", "<<<<<<< HEAD\nschema:"),
         ("metrics/train.json", "{", "<<<<<<< HEAD\n{"),
-        ("metrics/evaluate.json", '"validation"', '"validate"'),
         ("metrics/predictions.csv", ",0.9973", ",many"),
         ("metrics/correct.csv", "test,10000,", "test,10000,AA"),
         ("metrics/correct.csv", "test,10000,//", "test,10000,AA"),
@@ -402,6 +424,12 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
         ("classifier/models.py", '"""', '"""\n', ["train: classifier/models.py modified"]),
         ("metrics/train.json", "34826", "34827", ["plot: metrics/train.json modified"]),
         ("dvc.yaml", "--raw data/raw --prepared", "--prepared", ["prepare: its command changed"]),
+        (
+            "dvc.yaml",
+            "      - classifier/sources.py\n",
+            "",
+            ["fetch: classifier/sources.py is no dep any more (dvc commit removes it)"],
+        ),
         ("review/figures.py", '"""', '"""\n', []),  # no stage runs these three
         ("project/cli.py", "error: ", "failed: ", []),
         ("stages/__main__.py", "one of", "any of", []),
@@ -443,6 +471,13 @@ def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
         assert "are stale" in review(monkeypatch, "HEAD^", "HEAD")
         server.shutdown()
     assert server.requests == 0
+
+
+def test_a_dep_without_a_hash_in_dvc_lock_is_reviewed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = load_yaml(paths.DVC_LOCK)
+    del lock["stages"]["train"]["deps"][0]["md5"]
+    YAML().dump(lock, paths.DVC_LOCK)
+    assert "Note:** The results of workspace are stale" in review(monkeypatch, "HEAD")
 
 
 def test_results_of_different_runs_are_stale(project: Project) -> None:

@@ -252,19 +252,25 @@ def test_the_origin_depends_on_nothing_else() -> None:
     assert seeds.origin(changed).code != seeds.origin(LOCK).code
 
 
-def test_the_origin_of_a_folder_is_that_of_its_code(tmp_path: Path) -> None:
-    lock: dict[str, Any] = load_yaml(ROOT / paths.DVC_LOCK)["stages"]
-    code = {dep["path"] for stage in seeds.STAGES for dep in lock[stage]["deps"] if dep["path"].endswith(".py")}
+def test_the_code_of_the_working_tree_is_that_of_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared: dict[str, Any] = load_yaml(ROOT / paths.DVC_YAML)
+    code = {dep for stage in seeds.STAGES for dep in declared["stages"][stage]["deps"] if dep.endswith(".py")}
     assert len(code) > 10
-    for path in code:
+    for path in (*code, paths.DVC_YAML):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())
-    here = seeds.origin(lock, tmp_path)
-    assert here == seeds.origin(lock, ROOT)
-    edited = tmp_path / "classifier/models.py"
+    monkeypatch.chdir(tmp_path)
+    before = seeds.code_of_working_tree()
+    assert before == seeds.origin(load_yaml(ROOT / paths.DVC_LOCK)["stages"]).code
+    edited = Path("classifier/models.py")
     edited.write_text(edited.read_text() + "\n")
-    assert seeds.origin(lock, tmp_path).code != here.code
-    assert seeds.origin(lock, tmp_path).data == here.data == seeds.origin(lock).data
+    assert seeds.code_of_working_tree() not in (before, seeds.code_of_working_tree(["prepare"]))
+    edited.write_bytes((ROOT / edited).read_bytes())
+    Path("classifier/new.py").touch()
+    assert seeds.code_of_working_tree() == before
+    new = paths.DVC_YAML.read_text().replace("- stages/train.py", "- stages/train.py\n      - classifier/new.py")
+    paths.DVC_YAML.write_text(new)
+    assert seeds.code_of_working_tree() != before, "with a dep that the next run will have"
 
 
 def test_the_committed_tables_are_valid() -> None:
