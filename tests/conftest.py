@@ -139,6 +139,23 @@ def new_project(
     return lambda: make_project(tmp_path_factory.mktemp("project"), *tiny_dataset)
 
 
+@pytest.fixture(scope="session")
+def new_finished_project(
+    tmp_path_factory: pytest.TempPathFactory, new_project: Callable[[], Project]
+) -> Callable[[], Project]:
+    """A function that creates a project with committed results: a copy of one in which the pipeline was run once."""
+    original = new_project()
+    original.dvc("repro")
+    original.git("add", ".")
+    original.git("commit", "-qm", "results")
+
+    def copy() -> Project:
+        folder = tmp_path_factory.mktemp("project")
+        return Project(shutil.copytree(original.folder, folder, symlinks=True, dirs_exist_ok=True))
+
+    return copy
+
+
 def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) -> Project:
     """Create a project without results, for a short training, in an existing folder, and commit it on main.
 

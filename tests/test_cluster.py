@@ -1,10 +1,12 @@
-"""Named experiments on a real Ray cluster of two nodes, one of which fails during a run."""
+"""Named experiments on a real Ray cluster of two nodes, one of which fails during a run.
+
+The tests share the project and the cluster: the first that trains adds the nodes on which the later ones run.
+"""
 
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -21,27 +23,23 @@ EXPERIMENTS = """
 seeds: 2
 experiments:
   baseline: {}
-  slower: {train: {learning_rate: 0.0005}}
   flipped: {augment: {flip: true}}
 references: []
 """
 
 
 @pytest.fixture(scope="module")
-def project(new_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(new_finished_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with results, whose git remote and DVC storage are in other folders."""
-    project = new_project()
+    project = new_finished_project()
     (project.folder / ".venv/extra-ray").touch()  # make does not install it: the tests' environment has it
     shared = tmp_path_factory.mktemp("shared")
-    project.set_params(train__epochs=12)  # long enough to be interrupted
     (project.folder / "experiments.yaml").write_text(EXPERIMENTS)
-    project.dvc("repro")
     project.run("make", "remote", f"URL={shared / 'storage'}")
     project.dvc("push", "--run-cache")
     project.git("init", "-q", "--bare", str(shared / "origin"))
     project.git("remote", "add", "origin", str(shared / "origin"))
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
+    project.git("commit", "-qam", "two experiments, and the storage")
     project.git("push", "-q", "-u", "origin", "main")
     return project
 
@@ -76,7 +74,7 @@ def test_errors_are_reported_before_any_run(project: Project) -> None:
     )
 
 
-def test_each_of_six_runs_is_pushed_once_although_a_node_fails(project: Project, cluster: Any) -> None:
+def test_each_of_four_runs_is_pushed_once_although_a_node_fails(project: Project, cluster: Any) -> None:
     failing_node, _ = cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)
     with subprocess.Popen(
         ["make", "experiments", f"CLUSTER={cluster.address}"], cwd=project.folder,
@@ -88,25 +86,22 @@ def test_each_of_six_runs_is_pushed_once_although_a_node_fails(project: Project,
         cluster.add_node(num_cpus=1)
         output, _ = run.communicate(timeout=900)
     assert run.returncode == 0, output
-    assert len(re.findall(r"^\S*seed-[12]-of-\w{12} on \S+: done$", output, re.MULTILINE)) == 6, output
+    assert len(re.findall(r"^\S*seed-[12]-of-\w{12} on \S+: done$", output, re.MULTILINE)) == 4, output
 
     refs = project.git("ls-remote", "origin", "refs/exps/*").splitlines()
     names = [ref.rpartition("/")[2] for ref in refs]
-    assert len(names) == len(set(names)) == 6
+    assert len(names) == len(set(names)) == 4
     table = (project.folder / "metrics/experiments.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in table] == ["name", "baseline", "slower", "flipped"]
-    for name in ("baseline", "slower", "flipped"):  # on this machine, through DVC's queue
-        again = project.run(sys.executable, "-m", "experiments", "--again", name).stdout
-        assert f"{name}: identical" in again
+    assert [row.split(",")[0] for row in table] == ["name", "baseline", "flipped"]
+    again = project.run(sys.executable, "-m", "experiments", "--again", "flipped").stdout  # through DVC's queue
+    assert "flipped: identical" in again
 
     for path in (project.folder / "metrics/seeds").iterdir():
         path.unlink()
-    before = time.monotonic()
     output = project.run("make", "experiments", f"CLUSTER={cluster.address}").stdout
-    assert "0 of 3 experiments are complete" in output
+    assert "0 of 2 experiments are complete" in output
     assert project.git("ls-remote", "origin", "refs/exps/*").splitlines() == refs, "they were computed again"
     assert (project.folder / "metrics/experiments.csv").read_text().splitlines() == table
-    assert time.monotonic() - before < 300
 
 
 def test_a_search_on_the_cluster_records_the_runs_that_do_not_fail(project: Project, cluster: Any) -> None:

@@ -18,12 +18,10 @@ def insert(project: Project, path: str, before: str, text: str) -> None:
     (project.folder / path).write_text(content.replace(before, text + before))
 
 
-def test_a_new_architecture_is_trained_checked_reviewed_and_committed(new_project: Callable[[], Project]) -> None:
-    project = new_project()
-    project.dvc("repro")
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
-
+def test_a_new_architecture_is_trained_checked_reviewed_and_committed(
+    new_finished_project: Callable[[], Project],
+) -> None:
+    project = new_finished_project()
     project.git("checkout", "-qb", "mlp")
     function = code_block("CONTRIBUTING.md", "def mlp(", "python")
     insert(project, "classifier/models.py", "ARCHITECTURES: dict", f"{function}\n\n")

@@ -11,10 +11,8 @@ from tests.conftest import STAGES, Project
 
 
 @pytest.fixture(scope="module")
-def prepared(new_project: Callable[[], Project]) -> Project:
-    project = new_project()
-    project.dvc("repro", "prepare")
-    return project
+def prepared(new_finished_project: Callable[[], Project]) -> Project:
+    return new_finished_project()
 
 
 TRAIN = (
@@ -63,11 +61,10 @@ def test_training_gives_the_same_bits_on_one_core_and_others_with_another_seed(
 
 @pytest.mark.slow
 def test_other_kernels_of_numpy_and_openblas_give_the_same_tables_and_pictures(
-    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+    new_finished_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of CPUs without AVX-512 and without AVX2."""
-    project = new_project()
-    project.dvc("repro")
+    project = new_finished_project()
     expected = project.snapshot()
     found = [name for name in __cpu_dispatch__ if __cpu_features__[name]]
     for names in {tuple(found), tuple(found[1:])}:

@@ -1,4 +1,7 @@
-"""Named experiments are validated before any training, run through DVC's queue, and recorded in a table."""
+"""Named experiments are validated before any training, run through DVC's queue, and recorded in a table.
+
+The slow tests share a project and build on each other: later ones use the trainings and tables of earlier ones.
+"""
 
 import json
 import re
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
-from experiments import __main__, apply, cluster, plan, search, table
+from experiments import __main__, apply, cluster, dvc_queue, plan, search, table
 from experiments.seeds import current
 from project import paths, seeds
 from project.seeds import recipe
@@ -25,6 +28,7 @@ from project.significance import LEVEL, compare
 from tests.conftest import ROOT, Project, is_training, wait_until
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
+ONLY_TABLE = ("python", "-m", "experiments", "--table")
 
 
 @pytest.fixture(autouse=True)
@@ -345,48 +349,57 @@ def test_the_documented_selection_is_that_of_the_record() -> None:
     assert quoted == accuracies
 
 
-def test_runs_of_a_recipe_are_stored_in_the_order_of_their_seeds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("states", "starts"),
+    [
+        (["Queued"] * dvc_queue.PATIENCE + ["Success"], 1),
+        (["Queued"] * (dvc_queue.PATIENCE + 1) + ["Success"], 2),
+        (["Queued"] + ["Running"] * (dvc_queue.PATIENCE - 1) + ["Success"], 1),
+    ],
+)
+def test_the_queue_is_started_again_if_its_worker_ends_early(
+    monkeypatch: pytest.MonkeyPatch, states: list[str], starts: int
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert seeds.read("abc").empty
-    first, second, third = (make_run(seed, np.arange(10) < 5 + seed) for seed in (1, 2, 3))
-    for run in (third, first, second | {"model": "replaced"}, second):
-        seeds.add("abc", run)
-    assert seeds.read("abc").to_dict("records") == [first, second, third]
+    commands = set_queue_without_workers(monkeypatch, states)
+    assert [*dvc_queue._finished(None, ["run"], jobs=2)] == ["run"]
+    assert commands == [("queue", "start", "--jobs", "2")] * starts
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("states", "starts"),
     [
-        ({"seed": 1}, "a seed stands there twice"),
-        ({"accuracy": 1.5}, "a score is out of its range"),
-        ({"loss": -1.0}, "a score is out of its range"),
-        ({"accuracy": 0.71}, "an accuracy is not that of its images"),
-        ({"correct": "AAAA"}, "3 bytes do not hold 10 bits"),
+        (["Queued"] + ["Running"] * dvc_queue.PATIENCE, 1),
+        (["Queued"] * (dvc_queue.STARTS * dvc_queue.PATIENCE + 1), dvc_queue.STARTS),
     ],
 )
-def test_a_wrong_table_of_seeds_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], message: str
+def test_a_run_without_a_worker_and_workers_that_always_end_early_are_errors(
+    monkeypatch: pytest.MonkeyPatch, states: list[str], starts: int
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    rows = [make_run(1, np.arange(10) < 6), make_run(2, np.arange(10) < 7) | change]
-    tables.write(seeds.path("abc"), pd.DataFrame(rows), seeds.COLUMNS)
-    with pytest.raises(UserError, match=rf"metrics/seeds/abc\.csv: {message}; remove the file, and make seeds"):
-        seeds.read("abc")
-    seeds.path("abc").write_text("seed,accuracy\n1,0.9\n")
-    with pytest.raises(UserError, match="was written by another version, or is not a table of seeds"):
-        seeds.read("abc")
+    commands = set_queue_without_workers(monkeypatch, states)
+    with pytest.raises(UserError, match="the worker of DVC's queue has ended; the same command goes on where it was"):
+        next(dvc_queue._finished(None, ["run"], jobs=2))
+    assert len(commands) == starts
+
+
+def set_queue_without_workers(monkeypatch: pytest.MonkeyPatch, states: list[str]) -> list[tuple[str, ...]]:
+    """Replace DVC's queue by one with a run whose state is the next of `states` at each poll.
+
+    Returns the list of the dvc commands that will have been run.
+    """
+    polls, commands = iter(states), list[tuple[str, ...]]()
+    monkeypatch.setattr(dvc_queue, "_states", lambda repo: {"run": next(polls)})
+    monkeypatch.setattr(dvc_queue, "_workers", lambda repo: [])
+    monkeypatch.setattr(dvc_queue, "dvc", lambda *command, quiet: commands.append(command))
+    monkeypatch.setattr(dvc_queue, "POLL_SECONDS", 0)
+    return commands
 
 
 @pytest.fixture(scope="module")
-def project(new_project: Callable[[], Project]) -> Project:
+def project(new_finished_project: Callable[[], Project]) -> Project:
     """A project with results, and two experiments with two seeds each."""
-    project = new_project()
-    project.dvc("repro")
+    project = new_finished_project()
     (project.folder / "experiments.yaml").write_text(EXAMPLE)
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
+    project.git("commit", "-qam", "two experiments")
     return project
 
 
@@ -403,22 +416,25 @@ def test_two_jobs_complete_the_table_and_a_second_call_runs_only_what_is_missing
     before = project.snapshot()
     assert "2 of 2 experiments are complete" in project.run("make", "experiments").stdout
     assert project.snapshot() == before
-    (project.folder / "experiments.yaml").write_text(EXAMPLE.replace("flip: true", "flip: true, shift: 1"))
+    flipped = find_seeds(project, "flipped")
+    flipped.write_text("".join(flipped.read_text().splitlines(keepends=True)[:-1]))
     assert "1 of 2 experiments are complete" in project.run("make", "experiments").stdout
-    assert (project.folder / "metrics/experiments.csv").read_text().splitlines()[:2] == kept.splitlines()[:2]
+    assert project.snapshot() == before
+    (project.folder / "experiments.yaml").write_text(EXAMPLE.replace("flip: true", "flip: true, shift: 1"))
+    assert "1 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
+    assert (project.folder / "metrics/experiments.csv").read_text().splitlines() == kept.splitlines()[:2]
 
 
 @pytest.mark.slow
 def test_a_change_of_the_code_makes_results_earlier_ones_until_they_are_trained_again(project: Project) -> None:
     (project.folder / "experiments.yaml").write_text(EXAMPLE)
     csv, page = project.folder / paths.EXPERIMENTS_TABLE, project.folder / paths.EXPERIMENTS_PAGE
-    only_table = ("python", "-m", "experiments", "--table")
-    assert "2 of 2 experiments are complete" in project.run(*only_table).stdout
+    assert "2 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
     before = pd.read_csv(csv)
     with (project.folder / "stages/evaluate.py").open("a") as code:
         code.write("# the same results\n")
 
-    assert "0 of 2 experiments are complete" in project.run(*only_table).stdout
+    assert "0 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
     assert set(pd.read_csv(csv)["verdict"]) == {table.EARLIER}
     assert "| flipped † |" in page.read_text()
     failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
@@ -434,13 +450,17 @@ def test_a_change_of_the_code_makes_results_earlier_ones_until_they_are_trained_
 
 @pytest.mark.slow
 def test_parallel_runs_give_the_same_bits_as_a_single_run(project: Project) -> None:
-    """The runs in the table shared the cores, two at a time; --again repeats one of them alone."""
-    assert "baseline: identical, " in project.run("python", "-m", "experiments", "--again", "baseline").stdout
-    (path,) = {*(project.folder / "metrics/seeds").glob(f"{read_first_recipe(project)}.csv")}
-    path.write_text(re.sub(r"\b[0-9a-f]{32}\b", "0" * 32, path.read_text(), count=1))
-    failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
+    """The runs in the table shared the cores, two at a time; --again repeats one of them alone.
+
+    Only the loss, which is altered in the table, is another one.
+    """
+    path = find_seeds(project, "flipped")
+    runs = pd.read_csv(path, dtype=str)
+    runs.loc[0, "loss"] = "9.0"
+    runs.to_csv(path, index=False)
+    failed = project.run("python", "-m", "experiments", "--again", "flipped", check=False)
     assert failed.returncode == 1
-    assert "error: experiments: baseline has other results: model differ" in failed.stderr
+    assert "error: experiments: flipped has other results: loss differ from metrics/seeds/" in failed.stderr
 
 
 @pytest.mark.slow
@@ -452,7 +472,7 @@ def test_a_named_experiment_is_put_into_the_working_tree(project: Project) -> No
     assert "flip: true" in params
     assert params.count("#") == comments
     scores = json.loads((project.folder / paths.SCORES).read_text())
-    run = read_runs(project, "flipped").loc[1]
+    run = pd.read_csv(find_seeds(project, "flipped"), index_col="seed").loc[1]
     assert scores["test"]["accuracy"] == pytest.approx(run["accuracy"], abs=1e-6)
     assert f"md5: {run['model']}" in (project.folder / "dvc.lock").read_text()
     project.git("checkout", "-q", "params.yaml", "dvc.lock", "metrics/evaluate.json")
@@ -480,21 +500,21 @@ def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> 
 def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
     listed = (
         "seeds: 2\nexperiments:\n"
-        "  empty: {prepare: {validation_fraction: 1.0e-9}}\n  small: {train: {epochs: 1}}\nreferences: []\n"
+        "  empty: {prepare: {validation_fraction: 1.0e-9}}\n  small: {evaluate: {batch_size: 500}}\nreferences: []\n"
     )
     (project.folder / "experiments.yaml").write_text(listed)
     result = project.run("make", "experiments", "JOBS=2", check=False)
     assert result.returncode
     assert re.search(r"error: experiments: seed-\d-of-\w+, seed-\d-of-\w+ failed; dvc queue logs", result.stderr)
-    assert "| small | 34,826 | 2,025,088 | 1 |" in (project.folder / "docs/experiments.md").read_text()
+    assert "| small | 34,826 | 2,025,088 | 2 |" in (project.folder / "docs/experiments.md").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", ["Ctrl-C", "SIGKILL of the worker and its runs"])
 def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bits(project: Project, stop: str) -> None:
     name, rate = ("interrupted", 0.001) if stop == "Ctrl-C" else ("killed", 0.002)
-    changes = f"{{train: {{epochs: 40, learning_rate: {rate}}}}}"
-    (project.folder / "experiments.yaml").write_text(f"seeds: 3\nexperiments:\n  {name}: {changes}\nreferences: []\n")
+    listed = f"experiments:\n  {name}: {{train: {{epochs: 40, learning_rate: {rate}}}}}\nreferences: []\n"
+    (project.folder / "experiments.yaml").write_text(f"seeds: 3\n{listed}")
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
@@ -511,15 +531,18 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     assert ("experiments: interrupted" if stop == "Ctrl-C" else "the worker of DVC's queue has ended") in errors
     wait_until(lambda: not find_queue(project))
     assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
+    (project.folder / "experiments.yaml").write_text(f"seeds: 2\n{listed}")  # without the run that had not begun
     project.run("make", "experiments", "JOBS=2")
-    runs = [f"seed-{seed}-of-{read_first_recipe(project)}" for seed in (1, 2, 3)]
-    logs = [project.run("dvc", "queue", "logs", run).stdout for run in runs]
-    assert sum("going on after epoch" in log for log in logs) == 2
+    for seed in (1, 2):
+        log = project.run("dvc", "queue", "logs", f"seed-{seed}-of-{find_seeds(project, name).stem}").stdout
+        assert "going on after epoch" in log
+    assert "seed-3" not in project.dvc("queue", "status")
     # A training that was killed in writing its checkpoint leaves the temporary file
     left = "*" if stop == "Ctrl-C" else "*.checkpoint"
     assert not [*project.folder.glob(f".dvc/tmp/checkpoints/{left}")]
     assert f"| {name} | 34,826 | 2,025,088 | 40 |" in (project.folder / "docs/experiments.md").read_text()
-    assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
+    if stop != "Ctrl-C":  # the harder case
+        assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
 
 
 def find_queue(project: Project) -> list[psutil.Process]:
@@ -543,13 +566,8 @@ def find_processes(project: Project) -> Iterator[tuple[psutil.Process, list[str]
             yield process, process.info["cmdline"] or []
 
 
-def read_runs(project: Project, experiment: str) -> pd.DataFrame:
-    """The runs of an experiment, by seed."""
-    rows = (project.folder / "metrics/experiments.csv").read_text().splitlines()
+def find_seeds(project: Project, experiment: str) -> Path:
+    """The table of the seeds of an experiment in the table of experiments."""
+    rows = (project.folder / paths.EXPERIMENTS_TABLE).read_text().splitlines()
     (recipe,) = [row.split(",")[1] for row in rows if row.startswith(f"{experiment},")]
-    return pd.read_csv(project.folder / f"metrics/seeds/{recipe}.csv", index_col="seed")
-
-
-def read_first_recipe(project: Project) -> str:
-    """The recipe of the first experiment in the table."""
-    return next(row.split(",")[1] for row in (project.folder / "metrics/experiments.csv").read_text().splitlines()[1:])
+    return project.folder / paths.SEEDS / f"{recipe}.csv"

@@ -19,13 +19,11 @@ def test_the_model_card_is_that_of_the_committed_results(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_release_is_downloaded_in_another_folder(new_project: Callable[[], Project], tmp_path: Path) -> None:
-    project = new_project()
+def test_a_release_is_downloaded_in_another_folder(new_finished_project: Callable[[], Project], tmp_path: Path) -> None:
+    project = new_finished_project()
     gto = str(Path(sys.executable).with_name("gto"))
-    project.dvc("repro")
     project.run("make", "remote", f"URL={tmp_path / 'remote'}")
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
+    project.git("commit", "-qam", "storage")
     project.dvc("push")
     project.run(gto, "register", "classifier", "--version", "v1.0.0")
     project.run(gto, "assign", "classifier", "--version", "v1.0.0", "--stage", "prod")

@@ -146,14 +146,29 @@ def test_other_files_are_refused(folder: Path, content: bytes) -> None:
     assert_refused(path)
 
 
-def test_a_table_of_an_older_version_and_a_run_on_no_images_are_named_as_such(folder: Path) -> None:
+def test_a_table_of_an_older_version_is_named_as_such(folder: Path) -> None:
     path = folder / "abc.csv"
     path.write_text("seed,accuracy\n1,0.91\n")
-    with pytest.raises(UserError, match="was written by another version"):
+    with pytest.raises(UserError, match="was written by another version, or is not a table of seeds"):
         seeds.read_file(path)
-    write(path, make_run(1, images=0, correct=""))
-    with pytest.raises(UserError, match="the numbers of images are not those of one data set"):
-        seeds.read_file(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seed": 1}, "a seed stands there twice"),
+        ({"accuracy": 1.5}, "a score is out of its range"),
+        ({"loss": -1.0}, "a score is out of its range"),
+        ({"accuracy": 0.71}, "an accuracy is not that of its images"),
+        ({"correct": "AAA="}, "2 bytes do not hold 21 bits"),
+        ({"images": 0, "correct": ""}, "the numbers of images are not those of one data set"),
+    ],
+)
+def test_the_reason_why_a_table_is_refused_is_named(folder: Path, changes: dict[str, Any], reason: str) -> None:
+    path = write(folder / "abc.csv", make_run(1), make_run(2) | changes)
+    with pytest.raises(UserError) as caught:
+        seeds.read("abc")
+    assert str(caught.value) == f"{path}: {reason}; {seeds.REMEDY}"
 
 
 def assert_refused(path: Path) -> None:

@@ -104,15 +104,12 @@ def plain_folder(folder: Path) -> Iterator[Storage]:
 
 
 @pytest.fixture(scope="module")
-def author(new_project: Callable[[], Project]) -> Project:
+def author(new_finished_project: Callable[[], Project]) -> Project:
     """A project with committed results."""
-    project = new_project()
+    project = new_finished_project()
     # make does not install these extras, which the environment of the tests has
     for storage in ("s3", "ssh", "webdav"):
         (project.folder / f".venv/extra-{storage}").touch()
-    project.dvc("repro")
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
     return project
 
 

@@ -1,4 +1,7 @@
-"""The commands in README.md and docs/*.md are run as written in a project with a tiny dataset."""
+"""The commands in README.md and docs/*.md are run as written in a project with a tiny dataset.
+
+The tests share the project and build on each other: later ones use the commits, seeds and branches of earlier ones.
+"""
 
 import re
 import subprocess
@@ -33,12 +36,8 @@ def run_commands(project: Project, commands: str, *options: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(new_project: Callable[[], Project]) -> Project:
-    project = new_project()
-    project.dvc("repro")
-    project.git("add", ".")
-    project.git("commit", "-qm", "results")
-    return project
+def project(new_finished_project: Callable[[], Project]) -> Project:
+    return new_finished_project()
 
 
 def up_to_date(project: Project) -> bool:
@@ -64,6 +63,28 @@ def test_a_branch_is_created_reviewed_and_merged(project: Project) -> None:
     assert "| `train.learning_rate` | `0.001` | `0.0005` |" in output
     assert project.git("log", "-1", "--format=%s %D") == "Halve the learning rate HEAD -> main, lower-rate"
     assert up_to_date(project)
+
+
+def test_seeds_are_stored_with_the_metrics_used_by_reviews_and_restored_from_the_run_cache(project: Project) -> None:
+    """Those that the branch of the test above was reviewed with."""
+    (path,) = (project.folder / "metrics/seeds").iterdir()
+    name, before = str(path.relative_to(project.folder)), path.read_text()
+    rows = [line.split(",") for line in before.splitlines()]
+    assert [row[0] for row in rows] == ["seed", "1", "2", "3"]
+    accuracies = [float(row[rows[0].index("accuracy")]) for row in rows[1:]]
+    assert f'"accuracy": {accuracies[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # main has seed 1
+    output = run_commands(project, "make seeds N=3", "-e")
+    assert f"test accuracy: {mean_and_sd(mean(accuracies), stdev(accuracies), 3)}" in output
+    assert re.findall(r"^(metrics/seeds/\w+\.csv): commit it", output, re.MULTILINE) == [name]
+    assert project.git("status", "--porcelain") == ""
+    assert "(3 and 1 seeds)" in run_commands(project, "make review HEAD=main~1")
+
+    path.unlink()
+    logs = run_commands(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
+    assert path.read_text().splitlines() == before.splitlines()[:3]
+    assert "Stage 'train' is cached - skipping run" in logs
+    assert project.git("status", "--porcelain") == f"M {name}"  # without the space before it: not staged
+    project.git("checkout", "-q", name)
 
 
 def test_two_branches_with_different_results_are_merged(project: Project) -> None:
@@ -103,31 +124,6 @@ def test_a_search_runs_every_combination_and_is_shown_in_descending_order(projec
     accuracies = [float(run[2]) for run in shown]
     assert accuracies == sorted(accuracies, reverse=True)
     (project.folder / "metrics/search.csv").unlink()
-
-
-def test_seeds_are_stored_with_the_metrics_and_used_by_the_next_review(project: Project) -> None:
-    project.git("checkout", "-qf", "main")
-    project.dvc("checkout")
-    output = run_commands(project, "make seeds N=2", "-e")
-    (name,) = re.findall(r"^(metrics/seeds/\w+\.csv): commit it", output, re.MULTILINE)
-    path = project.folder / name
-    rows = [line.split(",") for line in path.read_text().splitlines()]
-    assert [row[0] for row in rows] == ["seed", "1", "2"]
-    accuracies = [float(row[rows[0].index("accuracy")]) for row in rows[1:]]
-    assert f"test accuracy: {mean_and_sd(mean(accuracies), stdev(accuracies), 2)}" in output
-    assert f'"accuracy": {accuracies[0]}' in (project.folder / "metrics/evaluate.json").read_text()  # main has seed 1
-    assert project.git("status", "--porcelain") == f"?? {name}"
-    project.git("add", ".")
-    project.git("commit", "-qm", "Measure seed noise")
-    assert "(2 and 1 seeds)" in run_commands(project, "make review HEAD=less-dropout")
-
-    before = path.read_bytes()
-    run_commands(project, "make seeds N=2", "-e")
-    assert path.read_bytes() == before
-    path.unlink()
-    logs = run_commands(project, f"make seeds N=2; dvc queue logs seed-2-of-{path.stem}", "-e")
-    assert path.read_bytes() == before
-    assert "Stage 'train' is cached - skipping run" in logs
 
 
 def test_the_daily_commands_succeed_without_changes(project: Project) -> None:
