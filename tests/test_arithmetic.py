@@ -81,8 +81,3 @@ def test_training_on_another_cpu_gives_the_same_bits(native: dict[str, Any], cpu
     qemu = require(shutil.which("qemu-x86_64"), "qemu-user")
     emulated = compute(10, qemu, "-cpu", cpu)
     assert emulated == native
-
-
-@pytest.mark.slow
-def test_training_on_one_core_gives_the_same_bits(native: dict[str, Any]) -> None:
-    assert compute(10, require(shutil.which("taskset"), "util-linux"), "-c", "0") == native

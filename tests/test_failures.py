@@ -11,7 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +22,35 @@ import pytest
 from stages.__main__ import only_stage
 from tests.conftest import STAGES, Project, wait_until
 from tests.test_determinism import TRAIN, hash_outputs, train
+
+LONGEST = 300  # seconds that a command which a test starts may take
+
+
+@contextmanager
+def start(
+    project: Project, *command: str, stdout: int = subprocess.PIPE, **options: Any
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command in a process group of its own, which is killed at the end of the block, or after LONGEST seconds.
+
+    Its output can be read while it runs. options: of subprocess.Popen.
+    """
+    with subprocess.Popen(
+        command, cwd=project.folder, stdout=stdout, text=True, start_new_session=True, **options
+    ) as run:
+        timer = threading.Timer(LONGEST, os.killpg, [run.pid, signal.SIGKILL])
+        timer.start()
+        try:
+            yield run
+        finally:
+            timer.cancel()
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+
+
+def read_until(run: "subprocess.Popen[str]", text: str) -> None:
+    """Read the output of a started command until a line contains `text`; fail if the command ends before."""
+    assert run.stdout is not None
+    assert any(text in line for line in run.stdout), f"the command ended without {text!r}"
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +115,9 @@ def test_a_stage_ends_after_its_dvc_was_killed(
     monkeypatch.setenv("SHELL", shell)
 
     with socket.create_server(("127.0.0.1", 0)) as server:  # answers nothing
+        server.settimeout(60)
         monkeypatch.setenv("DATASET_SOURCES", f"http://127.0.0.1:{server.getsockname()[1]}")
-        with subprocess.Popen(
-            ["dvc", "repro", "--force", "fetch"], cwd=project.folder, stderr=subprocess.DEVNULL
-        ) as run:
+        with start(project, "dvc", "repro", "--force", "fetch", stderr=subprocess.DEVNULL) as run:
             dvc = psutil.Process(run.pid)
             wait_until(lambda: bool(running()))
             server.accept()
@@ -140,11 +171,9 @@ def test_a_full_disk_leaves_no_incomplete_model(project: Project) -> None:
     assert project.snapshot() == before
 
 
-def start_training(project: Project, name: str) -> "subprocess.Popen[str]":
-    """Start a training whose output can be read while it runs."""
-    return subprocess.Popen(
-        [sys.executable, "-u", *TRAIN.format(name).split()[1:]], cwd=project.folder,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+def start_training(project: Project, name: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return start(
+        project, sys.executable, "-u", *TRAIN.format(name).split()[1:], stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
     )  # fmt: skip
 
@@ -154,12 +183,9 @@ def test_a_signal_ends_a_training_with_the_epoch_and_how_to_continue(project: Pr
     before = project.snapshot()
     project.set_params(train__epochs=10_000)
     with start_training(project, "interrupted") as run:
-        try:
-            read_until(run, "Epoch 3/")
-            run.send_signal(number)
-            _, errors = run.communicate(timeout=60)
-        finally:
-            run.kill()
+        read_until(run, "Epoch 3/")
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     match = re.fullmatch(
         r"train: interrupted in epoch (\d+) of 10000; the same command goes on after epoch (\d+)\n", errors
@@ -202,13 +228,9 @@ def test_params_that_change_during_a_training_are_an_error(project: Project) -> 
 @pytest.mark.slow
 def test_a_second_repro_in_the_same_folder_is_refused_with_the_first_one_named(project: Project) -> None:
     project.set_params(train__epochs=10_000)
-    with subprocess.Popen(
-        ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    ) as first:  # fmt: skip
+    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as first:
         read_until(first, "Epoch 1/")
         second = project.run("dvc", "repro", check=False)
-        os.killpg(first.pid, signal.SIGKILL)
     assert second.returncode
     assert re.search(r"is busy, it is being blocked by:\s+\(PID \d+\): .*dvc repro train", second.stderr)
     (project.folder / "models/.model.keras.checkpoint").unlink(missing_ok=True)
@@ -216,10 +238,7 @@ def test_a_second_repro_in_the_same_folder_is_refused_with_the_first_one_named(p
 
 @pytest.mark.slow
 def test_dvc_repro_continues_after_a_kill(project: Project) -> None:
-    with subprocess.Popen(
-        ["dvc", "repro", "train"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    ) as run:  # fmt: skip
+    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as run:
         read_until(run, "Epoch 2/")
         os.killpg(run.pid, signal.SIGKILL)
     assert not (project.folder / "models/model.keras").exists()
@@ -240,9 +259,3 @@ def test_make_repro_removes_a_corrupt_lock_of_dvc(project: Project) -> None:
     lock.write_text(json.dumps(held))
     assert project.run("make", "repro", "--silent", check=False).returncode == 2
     assert json.loads(lock.read_text())["write"] == held["write"]  # the lock of a running process is kept
-
-
-def read_until(run: "subprocess.Popen[str]", text: str) -> None:
-    """Read the output of a running command until a line contains `text`; fail if the command ends before."""
-    assert run.stdout is not None
-    assert any(text in line for line in run.stdout), f"the command ended without {text!r}"

@@ -1,5 +1,6 @@
 """A short version of `make faults`."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.faults import disk
 
 
 @pytest.mark.slow
@@ -18,4 +20,9 @@ def test_every_fault_has_the_promised_outcome() -> None:
     assert result.stdout.endswith("no broken promises\n")
     assert len(re.findall(r"^\| SIGKILL after", result.stdout, re.MULTILINE)) == 5
     assert sum(map(int, re.findall(r"(\d+) mutations: ", result.stdout))) >= 120
+    if os.geteuid() == 0:
+        rows = re.findall(r"^\| a (?:disk with \d+ KiB free|read-only disk) ", result.stdout, re.MULTILINE)
+        assert len(rows) == len(disk.FREE) + 1
+    else:
+        assert "| a full disk | mounting a small disk needs root | not run |" in result.stdout
     assert "| reviews of hostile revisions | 30 revisions: " in result.stdout

@@ -1,7 +1,6 @@
 """Picture files become images of a dataset; the model classifies them, and a folder of them becomes a dataset."""
 
 import base64
-import hashlib
 import io
 import json
 import os
@@ -31,7 +30,7 @@ from classifier.params import load_params
 from pictures import block, convert, dataset, files, likeness, predict
 from project import cli, paths
 from tests import idx
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT, Project, is_untested_cpu
 
 SHAPE = (28, 28)
 WHITE = (255, 255, 255)
@@ -754,24 +753,21 @@ def most_probable(folder: Path) -> "pd.Series[str]":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suffix", "size"), [("png", 32), ("jpg", 28)])
-def test_pictures_of_digits_become_a_dataset_that_is_learned(
-    new_project: Callable[[], Project], tmp_path: Path, suffix: str, size: int
+def test_grey_png_pictures_of_digits_become_a_dataset_that_is_learned(
+    new_project: Callable[[], Project], tmp_path: Path
 ) -> None:
     project = new_project()
     shutil.copy(ROOT / "params.yaml", project.folder)
     digits = load_digits()
     for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         ink = Image.fromarray((255 * (1 - image / 16)).astype(np.uint8))
-        save(project.folder / f"my digits/{label}/{number:04}.{suffix}", ink, quality=95)
-    printed = project.run("make", "dataset", "FOLDER=my digits", "NAME=Hand-written digits", f"SIZE={size}").stdout
+        save(project.folder / f"my digits/{label}/{number:04}.png", ink)
+    printed = project.run("make", "dataset", "FOLDER=my digits", "NAME=Hand-written digits", "SIZE=32").stdout
     project.dvc("repro")
     assert accuracy(project) > 0.95
-    if suffix == "png":
-        page = (ROOT / "docs/pictures.md").read_text()
-        assert f"test accuracy of {percent(accuracy(project))}" in page
-        shown = page[page.index("Hand-written digits: ") :].partition("\n```")[0].splitlines()
-        assert [line for line in printed.splitlines() if line in shown] == [line for line in shown if line[-1] != "…"]
+    page = (ROOT / "docs/pictures.md").read_text()
+    shown = page[page.index("Hand-written digits: ") :].partition("\n```")[0].splitlines()
+    assert [line for line in printed.splitlines() if line in shown] == [line for line in shown if line[-1] != "…"]
     project.run("make", "predict", "IMAGE=my digits")
     predicted = most_probable(project.folder / "predictions")
     assert len(predicted) == 1797
@@ -787,10 +783,14 @@ def test_pictures_of_digits_become_a_dataset_that_is_learned(
     clone.dvc("pull", "--run-cache")
     assert "Running stage" not in clone.dvc("repro")
 
+    quoted = f"test accuracy of {percent(accuracy(project))}" in page
+    if not quoted and is_untested_cpu():
+        pytest.xfail("no real CPU of this kind has been tested")
+    assert quoted
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [28, 32])
-def test_photos_in_colour_become_a_dataset_that_is_learned(new_project: Callable[[], Project], size: int) -> None:
+def test_jpeg_photos_in_colour_become_a_dataset_that_is_learned(new_project: Callable[[], Project]) -> None:
     project = new_project()
     random = np.random.default_rng(0)
     for name, photo in zip(("china", "flower"), load_sample_images().images, strict=True):
@@ -799,16 +799,21 @@ def test_photos_in_colour_become_a_dataset_that_is_learned(new_project: Callable
             top, left = (random.integers(0, whole - side) for whole in photo.shape[:2])
             crop = Image.fromarray(photo[top : top + side, left : left + side])
             save(project.folder / f"photos/{name}/{number}.jpg", crop, quality=90)
-    project.run("make", "dataset", "FOLDER=photos", f"SIZE={size}")
+    project.run("make", "dataset", "FOLDER=photos")  # of 28×28 pixels
     project.set_params(train__epochs=10)
     project.dvc("repro")
     assert accuracy(project) > 0.85
     assert load_params(project.folder / "params.yaml").dataset.name == "photos"
 
 
-def check_predictions(project: Project, output: Path) -> None:
-    """Save the test images of a project with results as PNG, and check that they are classified as by evaluate."""
+def check_predictions(project: Project, output: Path, flip: bool = False) -> None:
+    """Save the test images of a project with results as PNG, and check that they are classified as by evaluate.
+
+    flip: save their horizontal flips instead.
+    """
     images = artifacts.read_array(project.folder / paths.TEST_SPLIT / "images.npy")
+    if flip:
+        images = images[:, :, ::-1]
     for number, image in enumerate(images):
         save(output / f"images/{number:05}.png", Image.fromarray(image))
     arguments = [str(output / "images"), "--output", str(output / "predictions")]
@@ -822,46 +827,10 @@ def check_predictions(project: Project, output: Path) -> None:
         assert re.split("  +", line)[1].startswith(f"{predicted} ")
 
 
-@pytest.fixture
-def committed() -> Project:
-    """The repository itself, if its model and predictions are those of dvc.lock."""
-    lock = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]["evaluate"]
-    recorded = {entry["path"]: entry["md5"] for entry in lock["deps"] + lock["outs"]}
-    for path in (paths.MODEL, paths.PREDICTIONS):
-        if not (ROOT / path).exists() or hashlib.md5((ROOT / path).read_bytes()).hexdigest() != recorded[str(path)]:
-            pytest.skip(f"{path} is not that of dvc.lock: dvc repro makes it")
-    return Project(ROOT)
-
-
-@pytest.mark.slow
-def test_the_test_images_saved_as_png_are_classified_as_by_evaluate(committed: Project, tmp_path: Path) -> None:
-    check_predictions(committed, tmp_path)
-
-
-@pytest.mark.slow
-def test_the_page_shows_how_its_pictures_are_classified(committed: Project, tmp_path: Path) -> None:
-    arguments = ["docs/pictures", "--output", str(tmp_path / "predictions")]
-    committed.run(sys.executable, "-m", "pictures.predict", *arguments)
-    page = (ROOT / "docs/pictures.md").read_text()
-    for path, name in most_probable(tmp_path / "predictions").items():
-        assert re.search(rf"^{path} +{name} [0-9.]+ %  ", page, re.MULTILINE)
-
-
-@pytest.mark.slow
-def test_few_test_images_and_all_negated_ones_are_unlike_the_training_images(committed: Project) -> None:
-    images = artifacts.read_array(ROOT / paths.TEST_SPLIT / "images.npy")
-    usual = likeness.usual_range(ROOT / paths.TRAINING_SPLIT, SHAPE, 10)
-    share = float(np.mean([bool(text) for text in likeness.differences(images, usual)]))
-    assert f"Of the test images, {percent(share, 1)} get" in (ROOT / "docs/pictures.md").read_text()
-    assert all(likeness.differences(255 - images, usual))
-
-
 @pytest.mark.slow
 def test_the_average_over_flips_is_that_of_evaluate(new_project: Callable[[], Project], tmp_path: Path) -> None:
+    """Only with the average do an image and its flip get the same probabilities."""
     project = new_project()
     project.set_params(evaluate__flip_average=True)
     project.dvc("repro")
-    check_predictions(project, tmp_path)
-    project.set_params(evaluate__flip_average=False)
-    with pytest.raises(AssertionError):
-        check_predictions(project, tmp_path)
+    check_predictions(project, tmp_path, flip=True)

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -88,6 +87,7 @@ def test_the_results_are_complete_and_consistent(project: Project) -> None:
         assert recall[split] == pytest.approx(metrics[split]["recall"], abs=1e-5)
     pictures = {path.stem for path in (project.folder / "plots/pictures").iterdir()}
     assert pictures == {"learning_curves", "confusion_test", "confusion_train", "per_class", "mistakes"}
+    assert not [name for name in project.snapshot() if name.endswith(".tmp")]
 
 
 def test_metrics_and_plots_are_in_git_and_data_and_model_are_not(project: Project) -> None:
@@ -114,17 +114,6 @@ def test_only_evaluate_reads_the_prepared_test_split(project: Project, readers: 
 def test_the_benchmark_does_not_read_the_test_split(project: Project, readers: Callable[[], set[str]]) -> None:
     project.run(sys.executable, "-m", "benchmarks.pipeline", "data/prepared/train", "default")
     assert "benchmarks.pipeline" not in readers()
-
-
-@pytest.mark.slow
-def test_a_fresh_clone_with_an_empty_cache_gives_the_same_bits(
-    project: Project, tmp_path: Path, tiny_dataset: tuple[Path, object]
-) -> None:
-    project.git("clone", "-q", str(project.folder), str(tmp_path / "clone"))
-    clone = Project(tmp_path / "clone")
-    assert find_stages(clone.dvc("repro", "--force")) == STAGES
-    assert clone.git("status", "--porcelain") == ""
-    assert not [name for name in clone.snapshot() if name.endswith(".tmp")]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The verdict on a reproduction is identical, equivalent or different."""
 
+import io
 import json
 import os
 import re
@@ -7,14 +8,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
+import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from classifier import artifacts
+from classifier.notation import percent
+from pictures import likeness
 from project import paths, verify
 from tests.conftest import RESULTS, ROOT, Project, is_untested_cpu
+from tests.test_pictures import check_predictions, most_probable
 
 
 @pytest.fixture
@@ -125,19 +134,63 @@ def test_a_folder_outside_of_git_is_reported_without_a_traceback(tmp_path: Path)
     assert "Traceback" not in result.stderr
 
 
+class Verification(NamedTuple):
+    """A run of `make verify`: the fresh clone with the reproduced results, what is printed, and the exit status."""
+
+    clone: Project
+    printed: str
+    status: object
+
+
+@pytest.fixture(scope="module")
+def verification(tmp_path_factory: pytest.TempPathFactory) -> Verification:
+    folder = tmp_path_factory.mktemp("verify")
+    with (
+        chdir(ROOT),
+        mock.patch("tempfile.TemporaryDirectory", return_value=nullcontext(folder)),  # which the command would remove
+        mock.patch.object(sys, "argv", ["project.verify"]),
+        redirect_stdout(io.StringIO()) as printed,
+        pytest.raises(SystemExit) as end,
+    ):
+        verify.main()
+    return Verification(Project(folder / "clone"), printed.getvalue(), end.value.code)
+
+
 @pytest.mark.slow
-def test_the_committed_results_are_reproduced_bit_for_bit() -> None:
-    command = [sys.executable, "-m", "project.verify"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        lines = [print(line, end="") or line for line in run.stdout]
-    assert run.returncode == 0
-    if not lines[-1].startswith("identical"):
-        assert lines[-1].startswith("equivalent")
+def test_the_committed_results_are_reproduced_bit_for_bit(verification: Verification) -> None:
+    print(verification.printed)
+    assert verification.status == 0
+    verdict = verification.printed.splitlines()[-1]
+    if not verdict.startswith("identical"):
+        assert verdict.startswith("equivalent")
         assert is_untested_cpu()
 
 
 @pytest.mark.slow
+def test_the_test_images_saved_as_png_are_classified_as_by_evaluate(verification: Verification, tmp_path: Path) -> None:
+    check_predictions(verification.clone, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_page_shows_how_its_pictures_are_classified(verification: Verification, tmp_path: Path) -> None:
+    clone = verification.clone
+    clone.run(sys.executable, "-m", "pictures.predict", "docs/pictures", "--output", str(tmp_path / "predictions"))
+    page = (clone.folder / "docs/pictures.md").read_text()
+    for path, name in most_probable(tmp_path / "predictions").items():
+        assert re.search(rf"^{path} +{name} [0-9.]+ %  ", page, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_few_test_images_and_all_negated_ones_are_unlike_the_training_images(verification: Verification) -> None:
+    folder = verification.clone.folder
+    images = artifacts.read_array(folder / paths.TEST_SPLIT / "images.npy")
+    usual = likeness.usual_range(folder / paths.TRAINING_SPLIT, images.shape[1:], 10)
+    share = float(np.mean([bool(text) for text in likeness.differences(images, usual)]))
+    page = " ".join((folder / "docs/pictures.md").read_text().split())  # without line ends
+    assert f"Of the test images, {percent(share, 1)} get" in page
+    assert all(likeness.differences(255 - images, usual))
+
+
 def test_the_committed_results_are_those_of_the_original_scripts() -> None:
     metrics = json.loads((ROOT / "metrics/evaluate.json").read_text())
     assert metrics["test"]["accuracy"] == pytest.approx(0.9073, abs=0.006)

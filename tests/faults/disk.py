@@ -22,7 +22,7 @@ def inject(project: Project, folder: Path) -> Iterator[Outcome]:
     """Reproduce copies of a project, which has results, with another seed on a small disk, mounted at `folder`."""
     with mount_disk(folder) as mounted:
         if not mounted:
-            yield Outcome("a full disk", "not tested: mounting a small disk needs root", promised=True)
+            yield Outcome("a full disk", "mounting a small disk needs root", promised=None)
             return
         expected: dict[str, str] | None = None
         for free in (SIZE << 10, *FREE):

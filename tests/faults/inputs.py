@@ -106,6 +106,7 @@ def read_prepared() -> None:
 def read_model() -> None:
     """Read the model and classify images, as the stage evaluate does."""
     params = load_params()
+    runtime.start(params.runtime)
     images = dataset.load_split(PREPARED / "test", len(params.dataset.classes)).images[:20]
     network = model_file.read_model(Path("models/model.keras"), images.shape[1:], len(params.dataset.classes))
     classify(network, images, params.evaluate)
@@ -164,7 +165,6 @@ def main() -> None:
     options = parser.parse_args()
     kind = KINDS[options.kind]
     paths = sorted(Path().glob(kind.pattern))
-    runtime.start(load_params().runtime)
     kind.read()  # the original files are valid
     outcomes: Counter[str] = Counter()
 

@@ -20,9 +20,13 @@ from tests.faults.outcome import Outcome
 STAGE = re.compile(r"Running stage '(\w+)'")
 
 
-def inject(project: Project, folder: Path, count: int, seed: int) -> Iterator[Outcome]:
-    """Kill `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
-    durations, expected = run_undisturbed(project, folder)
+def inject(
+    project: Project, folder: Path, durations: dict[str, float], expected: dict[str, str], count: int, seed: int
+) -> Iterator[Outcome]:
+    """Kill `dvc repro` in copies of a project, which has no results yet.
+
+    folder: where each copy is made. durations, expected: those that run_undisturbed returns.
+    """
     generator = random.Random(seed)
     remaining = list(islice(cycle(durations), count))  # the stages take turns
     while remaining:

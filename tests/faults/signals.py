@@ -11,17 +11,21 @@ from pathlib import Path
 import psutil
 
 from tests.conftest import Project
-from tests.faults.kills import copy_project, repro_again, run_undisturbed, start_repro
+from tests.faults.kills import copy_project, repro_again, start_repro
 from tests.faults.outcome import Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL)
-PAUSE = 20  # seconds
+PAUSE = 5  # seconds, more than the PATIENCE of stages/__main__.py
 LONGEST = 30  # seconds until every process must have ended
 
 
-def inject(project: Project, folder: Path, seed: int) -> Iterator[Outcome]:
-    """Send signals to `dvc repro` in copies of a project, which has no results yet. folder: where each copy is made."""
-    durations, expected = run_undisturbed(project, folder)
+def inject(
+    project: Project, folder: Path, durations: dict[str, float], expected: dict[str, str], seed: int
+) -> Iterator[Outcome]:
+    """Send signals to `dvc repro` in copies of a project, which has no results yet.
+
+    folder: where each copy is made. durations, expected: those that run_undisturbed of tests.faults.kills returns.
+    """
     duration = sum(durations.values())
     generator = random.Random(seed)
     for number in SIGNALS:
