@@ -130,18 +130,18 @@ def test_an_experiment_is_not_mixed_with_changes_of_the_params_that_are_not_comm
         apply.find("baseline")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--cpus", "2"], "error: experiments: --cpus and --gpus are for --cluster"),
+def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
         (["--jobs", "0"], "argument --jobs: 0 is not at least 1"),
         (["--table", "--again", "baseline"], "not allowed with argument"),
-    ],
-)
-def test_wrong_options_are_refused(arguments: list[str], message: str) -> None:
-    result = subprocess.run([sys.executable, "-m", "experiments", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode
-    assert message in result.stderr
+    ):
+        monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+        with pytest.raises(SystemExit):
+            __main__.main()
+        assert message in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["experiments", "--cpus", "2"])
+    with pytest.raises(UserError, match="--cpus and --gpus are for --cluster"):
+        __main__.main()
 
 
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
