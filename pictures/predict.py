@@ -58,7 +58,7 @@ def image_shape(model: Path) -> tuple[int, int]:
     """The height and width of the images that a .keras model takes, read without TensorFlow.
 
     Raises:
-        UserError: the file is missing or is not a model of images with one channel.
+        UserError: the file is missing or is not a model of images.
     """
     try:
         with model_file.open_archive(model) as archive:

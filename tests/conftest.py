@@ -18,8 +18,9 @@ from tests import idx
 
 ROOT = Path(__file__).parents[1]
 SLOWEST_FILES = (
-    "test_arithmetic.py", "test_faults.py", "test_verify.py", "test_experiments.py", "test_walk.py", "test_cluster.py",
-    "test_determinism.py", "test_pipeline.py", "test_failures.py", "test_review.py", "test_checkpoint.py",
+    "test_experiments.py", "test_faults.py", "test_arithmetic.py", "test_verify.py", "test_walk.py", "test_cluster.py",
+    "test_failures.py", "test_pictures.py", "test_review.py", "test_determinism.py", "test_pipeline.py",
+    "test_checkpoint.py",
 )  # fmt: skip
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
@@ -122,6 +123,12 @@ def set_environment() -> None:
         f"GIT_{role}_{key}": "test@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
     }
     os.environ.pop("DATASET_SOURCES", None)
+
+
+@pytest.fixture(autouse=True)
+def fast_correction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the garbage collection that statsmodels starts for each correction of p-values, of 0.1 s and more."""
+    monkeypatch.setattr("gc.collect", lambda *arguments: 0)
 
 
 @pytest.fixture(scope="session")

@@ -106,16 +106,17 @@ def test_each_of_four_runs_is_pushed_once_although_a_node_fails(project: Project
 
 def test_a_search_on_the_cluster_records_the_runs_that_do_not_fail(project: Project, cluster: Any) -> None:
     search = (
-        "experiments.search", "train.learning_rate=choice(0.0005,-1)", "train.epochs=1", "--question", "Which rate?",
-        "--cluster", cluster.address,
+        "experiments.search", "prepare.validation_fraction=choice(0.2,1e-9)", "train.epochs=1",
+        "--question", "How many?", "--cluster", cluster.address,
     )  # fmt: skip
     project.git("checkout", "-q", ".")
     result = project.run(sys.executable, "-m", *search, check=False)
     assert result.returncode == 1
-    assert "error: experiments.search: train.learning_rate--1-train.epochs-1 failed" in result.stderr
-    assert "params.yaml: train.learning_rate: should be greater than 0, not -1" in result.stderr + result.stdout
+    failed = "prepare.validation_fraction-1e-09-train.epochs-1"
+    assert f"error: experiments.search: {failed} failed" in result.stderr
+    assert "for training and 0 for validation" in result.stderr + result.stdout
     (row,) = pd.read_csv(project.folder / "metrics/search.csv").to_dict("records")
-    assert (row["question"], row["changes"]) == ("Which rate?", "train.learning_rate=0.0005 train.epochs=1")
+    assert (row["question"], row["changes"]) == ("How many?", "prepare.validation_fraction=0.2 train.epochs=1")
     assert (row["epochs"], row["seed"]) == (1, 1)
 
 

@@ -49,12 +49,6 @@ def before(committed: Revision, monkeypatch: pytest.MonkeyPatch) -> Revision:
     return committed
 
 
-@pytest.fixture(autouse=True)
-def fast_correction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the garbage collection that statsmodels starts for each correction of p-values: 0.1 s of each review."""
-    monkeypatch.setattr("gc.collect", lambda: 0)
-
-
 def flip(correct: NDArray[np.bool_], gained: int, lost: int, seed: int = 1) -> NDArray[np.bool_]:
     """Which images are classified correctly after so many newly correct and newly wrong ones, chosen at random."""
     random, after = np.random.default_rng(seed), correct.copy()

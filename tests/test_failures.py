@@ -102,6 +102,7 @@ def test_only_one_stage_at_a_time_runs_in_a_folder(project: Project, monkeypatch
     project.dvc("repro", "prepare")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
 def test_a_stage_ends_after_its_dvc_was_killed(
@@ -174,11 +175,24 @@ def test_a_full_disk_leaves_no_incomplete_model(project: Project) -> None:
 def start_training(project: Project, name: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     return start(
         project, sys.executable, "-u", *TRAIN.format(name).split()[1:], stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
+        preexec_fn=restore_signals,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def restore_signals() -> None:
+    """Do not ignore SIGINT, as processes in the background do, nor SIGHUP, as those that nohup starts do."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_training_with_the_epoch_and_how_to_continue(project: Project, number: int) -> None:
     before = project.snapshot()
     project.set_params(train__epochs=10_000)

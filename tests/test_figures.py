@@ -321,6 +321,7 @@ def test_names_do_not_overlap_other_names_or_points() -> None:
             assert not any(box.contains(*point) for point in points)
 
 
+@pytest.mark.slow
 def test_the_matplotlibrc_of_the_user_does_not_change_figures(tmp_path: Path) -> None:
     settings = (
         "font.size: 30\naxes.facecolor: red\nsavefig.dpi: 50\nlines.linewidth: 9\naxes.formatter.use_mathtext: True"

@@ -238,6 +238,7 @@ def test_every_epoch_has_every_image_once_in_a_different_order() -> None:
     assert orders(seed=2)[0] != first
 
 
+@pytest.mark.slow
 def test_the_number_of_steps_per_execution_does_not_change_a_training() -> None:
     split = Split(np.zeros((50, 28, 28), np.uint8), np.arange(50, dtype=np.uint8) % 10)
     weights = []

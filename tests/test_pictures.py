@@ -708,6 +708,7 @@ def test_a_block_that_cannot_be_replaced_is_refused() -> None:
 # The commands
 
 
+@pytest.mark.slow
 def test_make_passes_values_on_as_they_are(new_project: Callable[[], Project]) -> None:
     project = new_project()
     name = "a b; touch made $(touch made) `touch made` 'x\".png"

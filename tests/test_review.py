@@ -56,7 +56,6 @@ def review(monkeypatch: pytest.MonkeyPatch, *arguments: str, pictures: bool = Fa
     """Run the command and return the report. The pictures, which take most of the time, are only drawn if needed."""
     monkeypatch.setattr(sys, "argv", ["review", *arguments])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gc.collect", lambda: 0)  # statsmodels collects garbage whenever it corrects p-values: 0.1 s
         if not pictures:
             patch.setattr("classifier.figures.write", lambda path, figure: None)
         __main__.main()
