@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from dvc.scm import SCM, RevError, resolve_rev
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from classifier.errors import UserError
-from classifier.params import load_yaml
+from classifier.params import PARAMS, load_yaml
 from project import paths
 from project.repository import WORKSPACE, unknown_revision
 
@@ -149,24 +149,32 @@ STAGES = TypeAdapter(dict[str, Stage])
 LOCK = TypeAdapter(dict[str, Locked])
 
 
-def stages(folder: Path) -> dict[str, Stage]:
-    """The stages of the dvc.yaml in a folder.
+class Description(NamedTuple):
+    """What a revision says of itself. params: of params.yaml. stages: of dvc.yaml. locked: the stages of dvc.lock."""
+
+    params: Any
+    stages: dict[str, Stage]
+    locked: dict[str, Locked]
+
+
+def describe(files: Snapshot) -> Description:
+    """Read params.yaml, dvc.yaml and dvc.lock.
 
     Raises:
-        UserError: it is missing, is not what DVC reads, or uses what is not supported here.
+        UserError: one of them is missing, is not what DVC reads or writes, or uses what is not supported here.
     """
-    found: dict[str, Stage] = _parsed(STAGES, folder / paths.DVC_YAML)
-    return found
-
-
-def lock(folder: Path) -> dict[str, Locked]:
-    """The stages of the dvc.lock in a folder.
-
-    Raises:
-        UserError: it is missing, or is not what DVC writes.
-    """
-    found: dict[str, Locked] = _parsed(LOCK, folder / paths.DVC_LOCK)
-    return found
+    needed = [PARAMS, paths.DVC_YAML, paths.DVC_LOCK]
+    with files.extracted(needed) as folder:
+        if missing := [path for path in needed if not (folder / path).exists()]:
+            raise UserError(f"{missing[0]} is missing")
+        try:
+            return Description(
+                load_yaml(folder / PARAMS),
+                _parsed(STAGES, folder / paths.DVC_YAML),
+                _parsed(LOCK, folder / paths.DVC_LOCK),
+            )
+        except UserError as error:
+            raise UserError(str(error).replace(f"{folder}/", "")) from None
 
 
 def is_inside(path: str) -> bool:

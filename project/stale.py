@@ -14,32 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import UserError
-from classifier.params import PARAMS, load_yaml
+from classifier.params import PARAMS
 from project import cli, paths
 from project.repository import WORKSPACE
-from project.snapshot import MOST, Item, Locked, Snapshot, Stage, is_inside, lock, snapshot, stages
+from project.snapshot import MOST, Description, Item, Locked, Snapshot, Stage, describe, is_inside, snapshot
 
 MISSING = object()
 OUTSIDE = "is outside of the repository, which is not supported"
 
 
-def stale(files: Snapshot) -> list[str]:
+def stale(files: Snapshot, description: Description) -> list[str]:
     """Why the results of a revision are stale: one line per stage, none if they are up to date.
+
+    description: what its files say, as by project.snapshot.describe.
 
     What is not supported here counts as stale: deps and outputs outside of the repository, and files of DVC's other
     than dvc.yaml and dvc.lock in the top folder.
-
-    Raises:
-        UserError: params.yaml, dvc.yaml or dvc.lock is missing or invalid.
     """
-    needed = [PARAMS, paths.DVC_YAML, paths.DVC_LOCK]
-    with files.extracted(needed) as folder:
-        if missing := [path for path in needed if not (folder / path).exists()]:
-            raise UserError(f"{missing[0]} is missing")
-        try:
-            declared, locked, params = stages(folder), lock(folder), load_yaml(folder / PARAMS)
-        except UserError as error:
-            raise UserError(str(error).replace(f"{folder}/", "")) from None
+    params, declared, locked = description
     made = {item.path: (name, item.md5) for name, stage in locked.items() for item in stage.outs}
     found = []
     for name, stage in declared.items():
@@ -136,7 +128,7 @@ def main() -> None:
     name = parser.parse_args().revision
     files = snapshot(name)
     try:
-        found = stale(files)
+        found = stale(files, describe(files))
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     if found:

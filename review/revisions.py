@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from classifier import tables
 from classifier.errors import UserError
-from classifier.params import PARAMS, load_yaml
+from classifier.params import PARAMS
 from project import paths, seeds
 from project.seeds import Origin
-from project.snapshot import Snapshot, snapshot, stages
+from project.snapshot import Snapshot, Stage, describe, snapshot
 from project.stale import stale
 
 NEEDED = (
@@ -115,14 +115,14 @@ def read(name: str) -> Revision:
             raise UserError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
 
-def _test_readers(folder: Path) -> list[str]:
+def _test_readers(stages: dict[str, Stage]) -> list[str]:
     """The stages that depend on the test split, on a part of it, or on a folder that contains it.
 
     data/raw contains it as well; of that, prepare makes the splits.
     """
     return sorted(
         name
-        for name, stage in stages(folder).items()
+        for name, stage in stages.items()
         if any(
             _overlap(Path(dep), paths.TEST_SPLIT) or (name != "prepare" and _overlap(Path(dep), paths.RAW))
             for dep in stage.deps
@@ -147,7 +147,7 @@ def _correct(folder: Path, predictions: pd.DataFrame) -> dict[str, NDArray[np.bo
 
 def _parse(files: Snapshot, folder: Path) -> Revision:
     """The revision whose files are in a folder."""
-    params = load_yaml(folder / PARAMS)
+    params, stages, locked = description = describe(files)
     classes = [str(name) for name in params["dataset"]["classes"]]
     predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
     mistakes = folder / paths.MISTAKES
@@ -159,7 +159,7 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
         recipe=seeds.recipe(params),
         seed=int(params["train"]["seed"]),
         classes=classes,
-        lock=load_yaml(folder / paths.DVC_LOCK)["stages"],
+        lock={name: stage.model_dump() for name, stage in locked.items()},
         summary=tables.read_summary(folder / paths.TRAINING_SUMMARY),
         predictions=predictions,
         correct=_correct(folder, predictions),
@@ -167,8 +167,8 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
         mistakes=tables.read_mistakes(mistakes, predictions) if mistakes.exists() else None,
         seeds=seeds_tables,
         unusable=unusable,
-        stale=stale(files),
-        test_readers=_test_readers(folder),
+        stale=stale(files, description),
+        test_readers=_test_readers(stages),
     )
 
 

@@ -21,7 +21,7 @@ from classifier.notation import percent
 from classifier.params import PARAMS, load_yaml
 from project import paths, seeds
 from project.repository import WORKSPACE
-from project.snapshot import snapshot
+from project.snapshot import describe, snapshot
 from project.stale import stale
 from review import __main__
 from review.report import PICTURES
@@ -61,6 +61,12 @@ def review(monkeypatch: pytest.MonkeyPatch, *arguments: str, pictures: bool = Fa
         __main__.main()
     plt.close("all")
     return Path("report/report.md").read_text(encoding="utf-8")
+
+
+def find_stale(name: str) -> list[str]:
+    """Why the results of a revision are stale."""
+    files = snapshot(name)
+    return stale(files, describe(files))
 
 
 def mispredict(images: int, name: str = "Trouser") -> None:
@@ -437,11 +443,11 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
 def test_stale_results_are_found_and_others_are_not_reported(
     project: Project, path: str, old: str, new: str, found: list[str]
 ) -> None:
-    assert stale(snapshot(WORKSPACE)) == stale(snapshot("HEAD")) == []
+    assert find_stale(WORKSPACE) == find_stale("HEAD") == []
     text = Path(path).read_text()
     assert old in text
     Path(path).write_text(text.replace(old, new, 1))
-    assert stale(snapshot(WORKSPACE)) == found
+    assert find_stale(WORKSPACE) == found
 
 
 def test_stale_results_are_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +472,7 @@ def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
         project.git("add", ".")
         project.git("commit", "-qm", "outside")
         outside = f"prepare: {address}/dep is outside of the repository, which is not supported"
-        assert stale(snapshot("HEAD")) == [outside, "import.dvc: not supported"]
+        assert find_stale("HEAD") == [outside, "import.dvc: not supported"]
         assert "are stale" in review(monkeypatch, "HEAD^", "HEAD")
         server.shutdown()
     assert server.requests == 0
@@ -481,4 +487,4 @@ def test_a_dep_without_a_hash_in_dvc_lock_is_reviewed(project: Project, monkeypa
 
 def test_results_of_different_runs_are_stale(project: Project) -> None:
     record_hash("evaluate", "models/model.keras", "0" * 32)
-    assert stale(snapshot(WORKSPACE)) == ["evaluate: models/model.keras is not what train made"]
+    assert find_stale(WORKSPACE) == ["evaluate: models/model.keras is not what train made"]
