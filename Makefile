@@ -89,7 +89,7 @@ test: $(VENV)/installed check  ## Lint, check types and run the fast tests
 	$(VENV)/bin/pytest
 
 test-slow: $(foreach extra,ray s3 ssh webdav,$(VENV)/extra-$(extra))  ## Run the slow tests, which reproduce the results and run the documented commands
-	$(VENV)/bin/pytest -m slow -n 3 -rP # more than the cores: these tests wait for processes half of the time
+	$(VENV)/bin/pytest -m slow -rP
 
 faults: $(VENV)/installed  ## Inject faults (kills, corrupt inputs, a full disk, bad servers) and report the outcomes
 	$(PY) -m tests.faults
