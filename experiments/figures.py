@@ -44,12 +44,10 @@ def accuracy_by_cost(experiments: pd.DataFrame, published: pd.DataFrame, title: 
     by_parameters.xaxis.set_major_formatter(EngFormatter())
     legend_below(figure)
     figure.draw_without_rendering()
-    everything = pd.concat([experiments, published.assign(accuracy_sd=0.0)]).dropna(subset="compute")
-    _place_names(by_compute, everything["name"], _marks(everything, "compute"))
     others = published.assign(accuracy_sd=0.0)
-    _place_names(
-        by_parameters, others["name"], _marks(others, "parameters"), obstacles=_marks(experiments, "parameters")
-    )
+    everything = pd.concat([experiments, others]).dropna(subset="compute")
+    _place_names(by_compute, everything["name"], _marks(everything, "compute"))
+    _place_names(by_parameters, others["name"], _marks(others, "parameters"), _marks(experiments, "parameters"))
     return figure
 
 
