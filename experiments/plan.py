@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from classifier.errors import UserError
-from classifier.params import PARAMS, Count, Section, load_params, load_yaml, validated
+from classifier.params import PARAMS, Count, Section, load_yaml, validated
 from experiments.dvc_queue import Changes
 from project import paths
 from project.seeds import recipe
@@ -64,8 +64,8 @@ def experiments(plan: Plan, params: Path = PARAMS) -> list[Experiment]:
     Raises:
         UserError: its params are invalid, or those of an experiment.
     """
-    load_params(params)
     base = load_yaml(params)
+    validated(base, str(params))
     return [_experiment(name, sections, base) for name, sections in plan.experiments.items()]
 
 

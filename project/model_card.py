@@ -5,18 +5,15 @@
 The sections are those of Mitchell and others, Model cards for model reporting (FAccT 2019).
 """
 
-from pydantic import FiniteFloat, TypeAdapter, ValidationError
 from statsmodels.stats.proportion import proportion_confint
 
 from classifier import artifacts, tables
-from classifier.errors import UserError
 from classifier.notation import percent
 from classifier.params import PARAMS, Params, load_params, load_yaml
-from project import cli, paths, seeds
+from project import cli, paths, scores, seeds
 from project.text import Markdown, escape, mean_and_sd, table
 
 CONFUSED_PAIRS = 10  # rows of the table
-SCORES = TypeAdapter(dict[str, dict[str, FiniteFloat]])  # metrics/evaluate.json: scores by split and name
 
 
 def main() -> None:
@@ -34,9 +31,9 @@ def model_card() -> str:
         UserError: params or results are missing or invalid.
     """
     params = load_params()
-    scores = _scores()
+    results = scores.read(paths.SCORES)
     size = "×".join(map(str, artifacts.read_array(paths.MISTAKES).shape[1:]))
-    splits = ", ".join(f"{name} accuracy {percent(values['accuracy'])}" for name, values in scores.items())
+    splits = ", ".join(f"{name} accuracy {percent(values['accuracy'])}" for name, values in results.items())
     sections = [
         f"# Model card: {escape(params.dataset.name)}, {params.model.architecture}",
         "`python -m project.model_card` writes this page from the committed params and results.",
@@ -51,9 +48,9 @@ def model_card() -> str:
         f"{escape(params.dataset.name)}: {splits}. What is known about its faults, and how the splits are made, is in "
         "[data.md](data.md).",
         "## Scores on the test set",
-        *_test_scores(params, scores["test"]),
+        *_test_scores(params, results["test"]),
         "## Calibration",
-        _calibration(scores["test"]),
+        _calibration(results["test"]),
         "## What it confuses",
         table(["true class", "predicted", "images", "share of the true class"], _pairs()),
         "## Limits",
@@ -62,13 +59,6 @@ def model_card() -> str:
         "[reproducibility.md](reproducibility.md) names.",
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _scores() -> dict[str, dict[str, float]]:
-    try:
-        return SCORES.validate_json(paths.SCORES.read_bytes())
-    except ValidationError:
-        raise UserError(f"{paths.SCORES} is not what evaluate writes; dvc repro makes it again") from None
 
 
 def _model(params: Params) -> str:

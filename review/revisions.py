@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifier import tables
 from classifier.errors import UserError
 from classifier.params import PARAMS
-from project import paths, seeds
+from project import paths, scores, seeds
 from project.seeds import Origin
 from project.snapshot import Snapshot, Stage, describe, snapshot
 from project.stale import stale
@@ -22,6 +22,7 @@ NEEDED = (
     paths.DVC_YAML,
     paths.DVC_LOCK,
     paths.TRAINING_SUMMARY,
+    paths.SCORES,
     paths.PREDICTIONS,
     paths.HISTORY,
 )
@@ -151,6 +152,7 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
     classes = [str(name) for name in params["dataset"]["classes"]]
     predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
     mistakes = folder / paths.MISTAKES
+    scores.read(folder / paths.SCORES)  # no report uses them, but an invalid file is no result
     seeds_tables, unusable = seeds.read_all(folder / paths.SEEDS)
     return Revision(
         name=files.name,

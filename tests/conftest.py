@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +95,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def restore_signals() -> None:
+    """Do not ignore SIGINT, as processes in the background do, nor SIGHUP, as those that nohup starts do."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def require(program: str | None, package: str) -> str:

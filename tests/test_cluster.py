@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from tests.conftest import Project, is_training, wait_until
+from tests.conftest import Project, is_training, restore_signals, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +128,7 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
     with subprocess.Popen(
         [sys.executable, "-m", *search],
         cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
+        preexec_fn=restore_signals,
     ) as run:  # fmt: skip
         wait_until(lambda: len(trainings()) == 1, seconds=300)
         (training,) = trainings()

@@ -25,7 +25,7 @@ from experiments.seeds import current
 from project import paths, seeds
 from project.seeds import recipe
 from project.significance import LEVEL, compare
-from tests.conftest import ROOT, Project, is_training, wait_until
+from tests.conftest import ROOT, Project, is_training, restore_signals, wait_until
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
 ONLY_TABLE = ("python", "-m", "experiments", "--table")
@@ -517,7 +517,7 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     (project.folder / "experiments.yaml").write_text(f"seeds: 3\n{listed}")
     with subprocess.Popen(
         [sys.executable, "-m", "experiments", "--jobs", "2"], cwd=project.folder, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # background processes ignore it
+        preexec_fn=restore_signals,
     ) as run:  # fmt: skip
         wait_until(lambda: len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2)
         assert count_trainings(project) == 2

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from stages.__main__ import only_stage
-from tests.conftest import STAGES, Project, wait_until
+from tests.conftest import STAGES, Project, restore_signals, wait_until
 from tests.test_determinism import TRAIN, hash_outputs, train
 
 LONGEST = 300  # seconds that a command which a test starts may take
@@ -177,12 +177,6 @@ def start_training(project: Project, name: str) -> AbstractContextManager["subpr
         project, sys.executable, "-u", *TRAIN.format(name).split()[1:], stderr=subprocess.PIPE,
         preexec_fn=restore_signals,
     )  # fmt: skip
-
-
-def restore_signals() -> None:
-    """Do not ignore SIGINT, as processes in the background do, nor SIGHUP, as those that nohup starts do."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(

@@ -383,6 +383,7 @@ def test_a_revision_without_valid_results_is_refused(
         ("params.yaml", "train:", "<<<<<<< HEAD\ntrain:"),
         ("dvc.lock", "schema:", "<<<<<<< HEAD\nschema:"),
         ("metrics/train.json", "{", "<<<<<<< HEAD\n{"),
+        ("metrics/evaluate.json", '"validation"', '"validate"'),
         ("metrics/predictions.csv", ",0.9973", ",many"),
         ("metrics/correct.csv", "test,10000,", "test,10000,AA"),
         ("metrics/correct.csv", "test,10000,//", "test,10000,AA"),
