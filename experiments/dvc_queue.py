@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ def forget(repo: Repo, runs: set[str]) -> None:
     running = sorted(name for name, state in _states(repo).items() if name in runs and state == "Running")
     if running and _workers(repo):
         raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
+    _abandon(repo, runs)
     _remove(repo, runs)
     if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
         dvc("exp", "remove", *kept, quiet=True)
@@ -119,27 +121,37 @@ def forget(repo: Repo, runs: set[str]) -> None:
 def _stop(repo: Repo, runs: set[str]) -> None:
     """End the workers and their trainings, and remove the unfinished runs from the queue.
 
-    DVC's own command leaves the trainings running, because it ends only the process that waits for them. Each worker
-    has a process group of its own. It is told first that it is to end, or it would begin with the next run.
+    Workers are killed, and first: one that is told to end, by a signal or by DVC's own command, may take no notice
+    after some hours, and begin with the next run.
     """
     for worker in _workers(repo):
         with suppress(psutil.NoSuchProcess):
-            worker.terminate()
+            worker.kill()
     queue = repo.experiments.celery_queue
-    for entry in list(queue.iter_active()):
-        with suppress(ProcessLookupError):
+    active = list(queue.iter_active())
+    for entry in active:
+        with suppress(ProcessLookupError):  # the group, because DVC's own command leaves the training running
             queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
-    dvc("queue", "stop", "--kill", quiet=True)
+    _abandon(repo, {entry.name for entry in active})
     _remove(repo, runs - {name for name, state in _states(repo).items() if state == "Success"})
 
 
-def _remove(repo: Repo, runs: set[str]) -> None:
-    """Remove runs from the queue, which has no worker."""
+def _abandon(repo: Repo, runs: set[str]) -> None:
+    """Mark running runs that have no worker as failed, and remove the copies of the project that they ran in."""
+    queue = repo.experiments.celery_queue
+    abandoned = [entry for entry in queue.iter_active() if entry.name in runs]
     for _ in range(PATIENCE):
-        running = [name for name, state in _states(repo).items() if name in runs and state == "Running"]
+        running = [entry.name for entry in queue.iter_active() if entry.name in runs]
         if not running:
             break
-        dvc("queue", "kill", "--force", *running, quiet=True)  # marks them as failed once their processes have ended
+        dvc("queue", "kill", "--force", *running, quiet=True)  # marks them once their processes have ended
         time.sleep(1)
+    for entry in abandoned:
+        with suppress(FileNotFoundError):  # of a run that had no copy yet
+            run = json.loads(Path(queue.get_infofile_path(entry.stash_rev)).read_text())
+            shutil.rmtree(run["root_dir"], ignore_errors=True)
+
+
+def _remove(repo: Repo, runs: set[str]) -> None:
     if left := runs & set(_states(repo)):
         dvc("queue", "remove", *left, quiet=True)

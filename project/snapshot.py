@@ -54,7 +54,7 @@ class Snapshot:
 
     @contextmanager
     def extracted(self, wanted: list[Path]) -> Iterator[Path]:
-        """A temporary folder with those of the wanted files that there are.
+        """A temporary folder with those of the wanted files that there are; errors do not name it.
 
         Raises:
             UserError: the files are too many or too large to be results.
@@ -72,7 +72,10 @@ class Snapshot:
                     target = Path(temporary, path)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content)
-            yield Path(temporary)
+            try:
+                yield Path(temporary)
+            except UserError as error:
+                raise UserError(str(error).replace(f"{temporary}/", "")) from error
 
     def _size(self, path: Path) -> int | None:
         if self.commit is None:
@@ -167,14 +170,11 @@ def describe(files: Snapshot) -> Description:
     with files.extracted(needed) as folder:
         if missing := [path for path in needed if not (folder / path).exists()]:
             raise UserError(f"{missing[0]} is missing")
-        try:
-            return Description(
-                load_yaml(folder / PARAMS),
-                _parsed(STAGES, folder / paths.DVC_YAML),
-                _parsed(LOCK, folder / paths.DVC_LOCK),
-            )
-        except UserError as error:
-            raise UserError(str(error).replace(f"{folder}/", "")) from None
+        return Description(
+            load_yaml(folder / PARAMS),
+            _parsed(STAGES, folder / paths.DVC_YAML),
+            _parsed(LOCK, folder / paths.DVC_LOCK),
+        )
 
 
 def is_inside(path: str) -> bool:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,12 +14,13 @@ import pytest
 
 from review import comment
 from tests.conftest import ROOT
+from tests.servers import Quiet, serve
 
 PULL_REQUEST = 7
 BOT = "github-actions[bot]"
 
 
-class GitHub(BaseHTTPRequestHandler):
+class GitHub(Quiet, BaseHTTPRequestHandler):
     """Stores the comments of one pull request, and returns them in pages."""
 
     comments: list[dict[str, Any]]
@@ -60,9 +60,6 @@ class GitHub(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps(content).encode())
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
 
 def make_comment(author: str, number: int, body: str) -> dict[str, Any]:
     return {"id": number, "user": {"login": author}, "body": body}
@@ -71,13 +68,8 @@ def make_comment(author: str, number: int, body: str) -> dict[str, Any]:
 @pytest.fixture
 def github() -> Iterator[tuple[type[GitHub], str]]:
     handler = type("Handler", (GitHub,), {"comments": [], "calls": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield handler, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield handler, url
 
 
 def post(url: str, report: Path, branch: str = "somebody:a/branch#1", token: str = "secret") -> str:

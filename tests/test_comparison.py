@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import itertools
 import re
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +27,7 @@ from review.page import page as make_page
 from review.report import report
 from review.revisions import Revision, read
 from tests.conftest import ROOT, Project
+from tests.servers import Quiet, serve
 
 Tables = dict[str, pd.DataFrame]
 CLAIMS = re.compile(r"\*\*(On validation: )?(Better|Worse)")
@@ -619,21 +619,13 @@ def outside() -> Iterator[tuple[str, list[str]]]:
     """A web server on this machine: its address, and the paths that were asked for."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_error(404)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, asked
 
 
 def test_the_page_forbids_the_browser_to_load_from_elsewhere(

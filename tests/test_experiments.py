@@ -128,6 +128,10 @@ def test_an_experiment_is_not_mixed_with_changes_of_the_params_that_are_not_comm
     assert apply.find("flipped") == flipped, "a training that was interrupted goes on"
     with pytest.raises(UserError, match=r"params\.yaml has changes that are not committed; commit them, or undo"):
         apply.find("baseline")
+    project.set_params(train__epochs="many")
+    project.git("commit", "-qam", "wrong params")
+    with pytest.raises(UserError, match=r"^params\.yaml: train\.epochs: should be a valid integer, not 'many'"):
+        apply.find("flipped")
 
 
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -522,6 +526,9 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
         wait_until(lambda: len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2)
         assert count_trainings(project) == 2
         if stop == "Ctrl-C":
+            for process, command in find_processes(project):
+                if "queue-worker" in command:
+                    process.suspend()  # as workers that take no notice of signals, after some hours
             run.send_signal(signal.SIGINT)
         else:
             for process in find_queue(project):
@@ -537,6 +544,7 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
         log = project.run("dvc", "queue", "logs", f"seed-{seed}-of-{find_seeds(project, name).stem}").stdout
         assert "going on after epoch" in log
     assert "seed-3" not in project.dvc("queue", "status")
+    assert not [*project.folder.glob(".dvc/tmp/exps/tmp*")], "a copy of the project is left"
     # A training that was killed in writing its checkpoint leaves the temporary file
     left = "*" if stop == "Ctrl-C" else "*.checkpoint"
     assert not [*project.folder.glob(f".dvc/tmp/checkpoints/{left}")]

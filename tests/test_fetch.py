@@ -1,7 +1,6 @@
 """The dataset is fetched from the first source that has all files with the right content."""
 
 import gzip
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ from classifier.params import File
 from stages.fetch import fetch
 from tests import idx
 from tests.conftest import Project
+from tests.servers import Quiet, serve
 
 Files = dict[str, dict[str, str]]
 
@@ -36,7 +36,7 @@ class WebServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     server: WebServer
 
     def do_GET(self) -> None:
@@ -51,16 +51,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content[: len(content) // 2] if name in self.server.incomplete else content)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture
 def web() -> Iterator[WebServer]:
-    with WebServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = WebServer()
+    with serve(server):
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from project.stale import stale
 from review import __main__
 from review.report import PICTURES
 from tests.conftest import ROOT, Project
-from tests.faults.revisions import CountingServer
+from tests.servers import CountingServer, serve
 
 HEADINGS = ["What changed", "Scores", "By class", "Largest changes in the confusion matrix", "Pictures"]
 NEW_PARAMS = ("params.yaml", "learning_rate: 0.001", "learning_rate: 0.003")
@@ -464,9 +462,8 @@ def test_stale_results_are_reported(project: Project, monkeypatch: pytest.Monkey
 def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with CountingServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
+    server = CountingServer()
+    with serve(server) as address:
         edit("dvc.yaml", "      - data/raw\n      - stages", f"      - data/raw\n      - {address}/dep\n      - stages")
         imported = f"deps:\n- path: x\n  repo:\n    url: {address}/x.git\nouts:\n- path: x\n"
         Path("import.dvc").write_text(imported)
@@ -475,7 +472,6 @@ def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
         outside = f"prepare: {address}/dep is outside of the repository, which is not supported"
         assert find_stale("HEAD") == [outside, "import.dvc: not supported"]
         assert "are stale" in review(monkeypatch, "HEAD^", "HEAD")
-        server.shutdown()
     assert server.requests == 0
 
 

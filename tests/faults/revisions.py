@@ -16,12 +16,10 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -38,6 +36,7 @@ from tests.conftest import ROOT, Project
 from tests.faults import generated
 from tests.faults.inputs import EDITS, apply_edit
 from tests.faults.outcome import Outcome
+from tests.servers import CountingServer, serve
 
 LONGEST = 20  # seconds
 DRAWN = 20  # of so many reviews, one draws its pictures, which take most of the time
@@ -173,17 +172,6 @@ def change(folder: Path, kind: str, where: float, how: Any, server: str) -> None
     subprocess.run(["git", "add", "--all"], cwd=folder, check=True, capture_output=True)
 
 
-class CountingServer(ThreadingHTTPServer):
-    """Answers no request, and counts them all."""
-
-    daemon_threads = True
-    requests = 0
-
-    def verify_request(self, request: object, client_address: object) -> bool:
-        self.requests += 1
-        return False
-
-
 def inject(folder: Path, count: int, seed: int) -> Iterator[Outcome]:
     """Review hostile revisions in a clone of this repository, which is made in a folder."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
@@ -247,16 +235,13 @@ def main() -> None:
         assert seconds < LONGEST, f"{seconds:.0f} s"
         assert not connections and not counter.requests, f"network: {connections}, {counter.requests} requests"
 
-    write = figures.write
+    write, counter = figures.write, CountingServer()
     with (
-        CountingServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as counter,
+        serve(counter) as server,
         mock.patch.object(figures, "write", draw),
         mock.patch("gc.collect", lambda: 0),  # statsmodels collects garbage whenever it corrects p-values: 0.1 s
     ):
-        server = SERVER.format(counter.server_port)
-        threading.Thread(target=counter.serve_forever, daemon=True).start()
         review_hostile()
-        counter.shutdown()
     counts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
     print(f"{outcomes.total()} revisions: {counts}; no request; the slowest took {slowest:.0f} s")
 

@@ -6,10 +6,9 @@ The servers stall, disconnect, announce a wrong length, redirect, or send other 
 import gzip
 import io
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
@@ -20,11 +19,12 @@ from classifier.params import load_params
 from stages.fetch import fetch
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
+from tests.servers import Quiet, serve
 
 Answer = Callable[["Handler", bytes], object]  # answers a request for a file with this content
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     server: "FaultyServer"
 
     def do_GET(self) -> None:
@@ -42,9 +42,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(302)
         self.send_header("Location", target)
         self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 class FaultyServer(ThreadingHTTPServer):
@@ -125,12 +122,3 @@ def _fetch_from(behaviour: str, answer: Answer, reason: str, dataset: Path, name
     complete = got == {name: (dataset / name).read_bytes() for name in names}
     promised = refused and complete and reason in reported
     return Outcome(f"a server that {behaviour}", f"`{reported:.100}`; the next source is used", promised)
-
-
-@contextmanager
-def serve(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Run a server until the end of the block; yields its URL."""
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
