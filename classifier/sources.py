@@ -2,15 +2,14 @@
 
 import gzip
 import hashlib
-import io
+import signal
 import subprocess
 import tempfile
-import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import requests
 import urllib3
@@ -21,7 +20,7 @@ from classifier.params import File
 CHUNK = 1 << 20  # bytes held in memory at a time
 LARGEST = 1 << 32  # bytes of a decompressed file, so that a wrong or hostile source cannot fill the disk
 TIMEOUT = (10, 30)  # seconds to connect, and between two packets
-LONGEST = 1800  # seconds per file: 26 MB take that long at 15 kB/s
+LONGEST = 1800  # seconds per file, so that a source cannot stall for ever: 26 MB take that long at 15 kB/s
 
 
 class SourceError(Exception):
@@ -42,7 +41,7 @@ def copy(source: str, files: list[File], folder: Path) -> None:
             source = str(stack.enter_context(_debian_package(source.removeprefix("apt:"), files[0].name)))
         for file in files:
             try:
-                with _open(source, file.name) as stream:
+                with _limited_time(), _open(source, file.name) as stream:
                     _save_checked(stream, file, folder / file.name)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise SourceError(_reason(error)) from error
@@ -53,7 +52,7 @@ def copy(source: str, files: list[File], folder: Path) -> None:
 def _save_checked(stream: BinaryIO, file: File, target: Path) -> None:
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as output:
-        while chunk := stream.read(CHUNK):
+        while chunk := _read(stream):
             size += len(chunk)
             if size > LARGEST:
                 raise SourceError(f"{file.name} is larger than {LARGEST:,} bytes")
@@ -61,6 +60,32 @@ def _save_checked(stream: BinaryIO, file: File, target: Path) -> None:
             output.write(chunk)
     if digest.hexdigest() != file.sha256:
         raise SourceError(f"{file.name} has SHA-256 {digest.hexdigest()}, params.yaml has {file.sha256}")
+
+
+def _read(stream: BinaryIO) -> bytes:
+    """The next bytes of a source, of which an OSError is not one of the file that is written."""
+    try:
+        return stream.read(CHUNK)
+    except (gzip.BadGzipFile, requests.RequestException):
+        raise
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _limited_time() -> Iterator[None]:
+    """End the block after LONGEST seconds with a SourceError. Works in the main thread only, as all signals."""
+
+    def end(*_: object) -> None:
+        raise SourceError(f"took longer than {LONGEST} seconds")
+
+    previous = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 @contextmanager
@@ -80,17 +105,19 @@ def _open(source: str, name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _from_folder(folder: str, name: str) -> Iterator[tuple[BinaryIO | None, int]]:
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise SourceError("no such folder")
-    path /= name
-    if not path.is_file():
-        yield None, 0
-        return
+    path = Path(folder)
+    with suppress(RuntimeError):  # ~name of no user
+        path = path.expanduser()
     try:
-        stream = path.open("rb")
+        if not path.is_dir():
+            raise SourceError("no such folder")
+        path /= name
+        stream = path.open("rb") if path.is_file() else None
     except OSError as error:
         raise SourceError(f"cannot read {name}: {error.strerror}") from error
+    if stream is None:
+        yield None, 0
+        return
     with stream:
         yield stream, path.stat().st_size
 
@@ -106,25 +133,7 @@ def _from_web(url: str, name: str) -> Iterator[tuple[BinaryIO | None, int]]:
         response.raise_for_status()
         length = response.headers.get("Content-Length", "")
         size = int(length) if length.isdecimal() else 0
-        yield cast(BinaryIO, io.BufferedReader(_Arriving(response.raw))), size
-
-
-class _Arriving(io.RawIOBase):
-    """The bytes of an answer as they arrive, for at most LONGEST seconds: a hostile server may never end it."""
-
-    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
-        self._answer = answer
-        self._end = time.monotonic() + LONGEST
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if time.monotonic() > self._end:
-            raise SourceError(f"took longer than {LONGEST} seconds")
-        arrived = self._answer.read1(len(buffer))
-        buffer[: len(arrived)] = arrived
-        return len(arrived)
+        yield cast(BinaryIO, response.raw), size
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Copy the dataset's four IDX files, decompressed and checked, into a folder.
 
 They come from the first source that has them all: those of params.yaml, or those in the environment variable
-DATASET_SOURCES, separated by spaces. Every file's SHA-256 is checked, so that the source cannot change a result.
+DATASET_SOURCES, separated by spaces and quoted as in a shell. Every file's SHA-256 is checked, so that the source
+cannot change a result.
 """
 
 import os
@@ -17,12 +18,16 @@ def fetch(raw: Path) -> None:
     """Fetch the dataset into the folder raw.
 
     Raises:
-        UserError: no source has the files; the message names the reason of each.
+        UserError: no source has the files, and the message names the reason of each; or DATASET_SOURCES has a quote
+            without its end.
     """
     params = load_params()
     name = params.dataset.name
     files = [file for _, file in params.dataset.files]
-    candidates = shlex.split(os.environ.get("DATASET_SOURCES", "")) or params.dataset.sources
+    try:
+        candidates = shlex.split(os.environ.get("DATASET_SOURCES", "")) or params.dataset.sources
+    except ValueError as error:
+        raise UserError(f"DATASET_SOURCES: {error}; quote a path with such characters as in a shell") from None
     reasons = []
     for source in candidates:
         try:

@@ -1,7 +1,9 @@
 """The dataset is fetched from the first source that has all files with the right content."""
 
 import gzip
-from collections.abc import Callable, Iterator
+import os
+import shutil
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import pytest
 
 from classifier import sources
 from classifier.errors import UserError
-from classifier.params import File
+from classifier.params import PARAMS, File
 from stages.fetch import fetch
 from tests import idx
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tests.servers import Quiet, serve
 
 Files = dict[str, dict[str, str]]
@@ -149,11 +151,26 @@ def test_a_file_that_is_too_large_is_refused(
         sources.copy(web.url, files, tmp_path)
 
 
+def test_a_folder_that_cannot_be_read_is_an_error(files: list[File], tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    for file in files:
+        (tmp_path / "from" / file.name).symlink_to("/proc/self/mem")  # which cannot be read at its beginning
+    for source, reason in (
+        (str(tmp_path / "from"), "cannot be read: Input/output error"),
+        (str(tmp_path / ("x" * 300)), "cannot read .*: File name too long"),
+        ("~nobody-of-this-name/x", "no such folder"),
+    ):
+        with pytest.raises(sources.SourceError, match=reason):
+            sources.copy(source, files, tmp_path)
+
+
 @pytest.fixture
-def project(new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project without results, as the current folder."""
-    project = new_project()
-    monkeypatch.chdir(project.folder)
+def project(tmp_path: Path, tiny_dataset: tuple[Path, Files], monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A folder with a params.yaml for the tiny dataset, as the current folder."""
+    project = Project(tmp_path)
+    shutil.copy(ROOT / PARAMS, tmp_path)
+    project.set_params(dataset__files=tiny_dataset[1])
+    monkeypatch.chdir(tmp_path)
     return project
 
 
@@ -180,11 +197,19 @@ def test_the_environment_variable_replaces_the_sources(
     fetch(Path("data/raw"))
     assert read_files(Path("data/raw")) == contents
     assert not web.requested
+    monkeypatch.setenv("DATASET_SOURCES", "/home/o'brien")
+    with pytest.raises(UserError, match=r"^DATASET_SOURCES: No closing quotation; quote a path"):
+        fetch(Path("data/raw"))
 
 
 def test_failed_sources_are_listed_with_their_reasons_and_earlier_files_are_kept(
-    project: Project, web: WebServer, contents: dict[str, bytes]
+    project: Project, web: WebServer, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    apt_get = project.folder / "bin/apt-get"  # the real one takes 5 s to find that there is no such package
+    apt_get.parent.mkdir()
+    apt_get.write_text("#!/bin/sh\necho 'E: Unable to locate package' >&2\nexit 100\n")
+    apt_get.chmod(0o755)
+    monkeypatch.setenv("PATH", str(apt_get.parent), prepend=os.pathsep)
     earlier = Path("data/raw/earlier")
     earlier.parent.mkdir(parents=True)
     earlier.write_text("earlier")
@@ -197,7 +222,7 @@ def test_failed_sources_are_listed_with_their_reasons_and_earlier_files_are_kept
     assert lines[1] == "  /nowhere: no such folder"
     assert lines[2] == f"  {web.url}: neither {idx.NAMES['train_images']}.gz nor {idx.NAMES['train_images']} is there"
     assert lines[3] == f"  {closed}: cannot connect"
-    assert lines[4].startswith("  apt:no-such-package-anywhere: ")
+    assert lines[4] == "  apt:no-such-package-anywhere: apt-get failed: E: Unable to locate package"
     assert "DATASET_SOURCES=FOLDER" in lines[5]
     assert earlier.read_text() == "earlier"
     assert not list(Path("data").glob("*.tmp"))

@@ -67,6 +67,14 @@ def _send_slowly(handler: Handler, content: bytes) -> None:
         time.sleep(0.2)
 
 
+def _send_header_slowly(handler: Handler, content: bytes) -> None:
+    handler.send_response(200)
+    handler.flush_headers()
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.2)
+
+
 def _send_decompression_bomb(handler: Handler, content: bytes) -> None:
     """Send zeros, which gzip compresses to a thousandth of their size."""
     handler.send(gzip.compress(bytes(8 << 20)))
@@ -75,6 +83,7 @@ def _send_decompression_bomb(handler: Handler, content: bytes) -> None:
 ANSWERS: dict[str, tuple[Answer, str]] = {  # what a server does, and the reason that must be reported
     "accepts the connection and sends nothing": (_stall, "no answer in time"),
     "sends five bytes a second": (_send_slowly, "took longer than"),
+    "sends five bytes of its header a second": (_send_header_slowly, "took longer than"),
     "disconnects before the end": (lambda handler, content: handler.send(content[:99], len(content)), "broke off"),
     "announces too few bytes": (lambda handler, content: handler.send(content, len(content) - 9), "broken"),
     "announces too many bytes": (lambda handler, content: handler.send(content, len(content) + 9), "broke off"),
