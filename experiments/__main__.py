@@ -27,6 +27,8 @@ def main() -> None:
     run_all = runner.select_runner(options)
     wanted = plan.load()
     experiments = plan.experiments(wanted)
+    if options.cluster and (options.again or options.table):
+        raise UserError("--again and --table use this machine, not a cluster")
     if options.again:
         repeat(plan.find_experiment(experiments, options.again))
     else:

@@ -15,7 +15,8 @@ from project.repository import dvc, git
 
 RETRIES = 5  # of a run whose node fails, on another node
 SECONDS_TO_CONNECT = 10
-COMMITTED = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", "classifier", "project")  # the nodes clone the commit
+# The nodes clone the commit
+COMMITTED = (".dvc/config", "params.yaml", "dvc.yaml", "dvc.lock", "stages", "classifier", "project")
 
 
 def run(
@@ -91,14 +92,14 @@ def _finished(ray: Any, jobs: dict[Any, worker.Job]) -> Iterator[str]:
                     done = ray.get(first)
                 except ray.exceptions.RayError as error:
                     done = worker.Done("the cluster", str(error).strip().splitlines()[-1])
-                progress.update()
                 job = jobs[first]
+                if not done.problem:
+                    done = done._replace(problem=_pull(job))
+                progress.update()
                 progress.write(f"{job.name} on {done.node}: {done.problem or 'done'}")
                 if done.problem:
                     failed.append(job.name)
-                else:  # by the ref: origin may have a run of this name on another commit
-                    ref = f"refs/exps/{job.commit[:2]}/{job.commit[2:]}/{job.name}"
-                    dvc("exp", "pull", "--no-cache", "origin", ref, quiet=True)
+                else:
                     yield job.name
     except BaseException:
         for task in waiting:
@@ -107,3 +108,13 @@ def _finished(ray: Any, jobs: dict[Any, worker.Job]) -> Iterator[str]:
         raise
     if failed:
         raise UserError(f"{', '.join(failed)} failed")
+
+
+def _pull(job: worker.Job) -> str:
+    """Pull the experiment of a finished run; returns why that is not possible, or nothing."""
+    ref = f"refs/exps/{job.commit[:2]}/{job.commit[2:]}/{job.name}"  # origin may have the name on another commit, too
+    try:
+        dvc("exp", "pull", "--no-cache", "origin", ref, quiet=True)
+    except UserError as error:
+        return str(error)
+    return ""

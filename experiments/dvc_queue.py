@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,15 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
     again goes on after the last epoch that it finished. A run that fails does not end the others.
 
     Raises:
-        UserError: the runs are in progress already, DVC refuses one, the queue's worker was killed, or, at the end,
-            some runs have failed.
+        UserError: the queue has other runs, DVC refuses one, the queue's worker was killed, or, at the end, some runs
+            have failed.
     """
     if not runs:
         return
-    forget(repo, set(runs))
+    _take_queue(repo, set(runs))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C
     os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
     try:
         for name, changes in runs.items():
@@ -46,10 +49,14 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
                 "exp", "run", "--queue", "--name", name, *set_params(changes), *["--force"][:force], *stage.split(),
                 quiet=True,
             )  # fmt: skip
-        yield from _finished(repo, list(runs), jobs)
+        failed = yield from _finished(repo, set(runs), jobs)
     except BaseException:
-        _stop(repo, set(runs))
+        _end(_workers(repo))
+        _abandon(repo)
+        _remove(repo, runs.keys() - {name for name, state in _states(repo).items() if state == "Success"})
         raise
+    if failed:
+        raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
 
 
 def set_params(changes: Changes) -> list[str]:
@@ -65,7 +72,35 @@ def result(repo: Repo, run: str, path: Path) -> dict[str, Any]:
     return content
 
 
-def _finished(repo: Repo, runs: list[str], jobs: int) -> Iterator[str]:
+def forget(repo: Repo, runs: set[str]) -> None:
+    """Remove the tasks and experiments that an earlier call left under these names.
+
+    Raises:
+        UserError: one of them is running.
+    """
+    if not _workers(repo):
+        _remove_corrupt(Path(repo.tmp_dir, "exps/rwlock"))
+        _abandon(repo)
+    if running := sorted(name for name, state in _states(repo).items() if name in runs and state == "Running"):
+        raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
+    _remove(repo, runs)
+    if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
+        dvc("exp", "remove", *kept, quiet=True)
+
+
+def _take_queue(repo: Repo, runs: set[str]) -> None:
+    """Forget earlier runs of these names, and make sure that the queue has no others, which would run among them."""
+    forget(repo, runs)
+    if others := sorted(name for name, state in _states(repo).items() if state in ("Queued", "Running")):
+        raise UserError(
+            f"DVC's queue has other runs: {', '.join(others)}; dvc exp run --run-all finishes them, dvc queue remove "
+            "--queued removes those that wait"
+        )
+    _end(_workers(repo))  # an idle one would run the first task, and may not know CHECKPOINTS
+
+
+def _finished(repo: Repo, runs: set[str], jobs: int) -> Generator[str, None, list[str]]:
+    """Yield each run when it has finished; returns those that have failed."""
     waiting, failed, starts, unattended = set(runs), [], 0, PATIENCE
     with tqdm(total=len(runs), unit="run", desc="dvc queue logs NAME shows a run") as progress:
         while waiting:
@@ -74,6 +109,7 @@ def _finished(repo: Repo, runs: list[str], jobs: int) -> Iterator[str]:
                 if name in waiting and state in ("Success", "Failed"):
                     waiting.remove(name)
                     progress.update()
+                    starts = 0
                     if state == "Success":
                         yield name
                     else:
@@ -85,8 +121,7 @@ def _finished(repo: Repo, runs: list[str], jobs: int) -> Iterator[str]:
                 starts, unattended = starts + 1, 0
             time.sleep(POLL_SECONDS)
             unattended = 0 if _workers(repo) else unattended + 1
-    if failed:
-        raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
+    return failed
 
 
 def _states(repo: Repo) -> dict[str, str]:
@@ -103,55 +138,57 @@ def _workers(repo: Repo) -> list[psutil.Process]:
     ]
 
 
-def forget(repo: Repo, runs: set[str]) -> None:
-    """Remove the tasks and experiments that an earlier call left under these names.
+def _end(processes: list[psutil.Process], number: int = signal.SIGKILL) -> None:
+    """Send a signal to processes, and SIGKILL to those that are alive some seconds later.
 
-    Raises:
-        UserError: one of them is running.
+    A worker is killed: told to end, by a signal or by DVC's own command, it may take no notice after some hours, and
+    begin with the next run.
     """
-    running = sorted(name for name, state in _states(repo).items() if name in runs and state == "Running")
-    if running and _workers(repo):
-        raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
-    _abandon(repo, runs)
-    _remove(repo, runs)
-    if kept := runs & {name for found in repo.experiments.ls(all_commits=True).values() for name, _ in found}:
-        dvc("exp", "remove", *kept, quiet=True)
-
-
-def _stop(repo: Repo, runs: set[str]) -> None:
-    """End the workers and their trainings, and remove the unfinished runs from the queue.
-
-    Workers are killed, and first: one that is told to end, by a signal or by DVC's own command, may take no notice
-    after some hours, and begin with the next run.
-    """
-    for worker in _workers(repo):
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            worker.kill()
-    queue = repo.experiments.celery_queue
-    active = list(queue.iter_active())
-    for entry in active:
-        with suppress(ProcessLookupError):  # the group, because DVC's own command leaves the training running
-            queue.proc.send_signal(entry.stash_rev, signal.SIGTERM, group=True)
-    _abandon(repo, {entry.name for entry in active})
-    _remove(repo, runs - {name for name, state in _states(repo).items() if state == "Success"})
+            process.send_signal(number)
+    for process in psutil.wait_procs(processes, timeout=PATIENCE)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
-def _abandon(repo: Repo, runs: set[str]) -> None:
-    """Mark running runs that have no worker as failed, and remove the copies of the project that they ran in."""
+def _abandon(repo: Repo) -> None:
+    """End the running runs, which have no worker, and remove the copies of the project that they run in."""
     queue = repo.experiments.celery_queue
-    abandoned = [entry for entry in queue.iter_active() if entry.name in runs]
-    for _ in range(PATIENCE):
-        running = [entry.name for entry in queue.iter_active() if entry.name in runs]
-        if not running:
-            break
-        dvc("queue", "kill", "--force", *running, quiet=True)  # marks them once their processes have ended
-        time.sleep(1)
+    abandoned = list(queue.iter_active())
     for entry in abandoned:
-        with suppress(FileNotFoundError):  # of a run that had no copy yet
-            run = json.loads(Path(queue.get_infofile_path(entry.stash_rev)).read_text())
-            shutil.rmtree(run["root_dir"], ignore_errors=True)
+        file = queue.get_infofile_path(entry.stash_rev)
+        _end(_processes(file), signal.SIGTERM)
+        if info := queue.proc.get(entry.stash_rev):
+            info.returncode = -signal.SIGTERM  # or DVC would kill the process that has this number by then
+            queue.proc[entry.stash_rev] = info
+        with suppress(FileNotFoundError, ValueError, KeyError):  # a run that had no copy yet
+            shutil.rmtree(json.loads(Path(file).read_bytes())["root_dir"], ignore_errors=True)
+    if abandoned:
+        dvc("queue", "kill", "--force", *[entry.name for entry in abandoned], quiet=True)  # marks them as failed
+
+
+def _processes(infofile: str) -> list[psutil.Process]:
+    """The processes of a run. infofile: of DVC's about the run."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if infofile in (process.info["cmdline"] or []):
+            with suppress(psutil.NoSuchProcess):
+                found += [process, *process.children(recursive=True)]
+    return found
 
 
 def _remove(repo: Repo, runs: set[str]) -> None:
-    if left := runs & set(_states(repo)):
-        dvc("queue", "remove", *left, quiet=True)
+    """Remove runs from the queue. What a worker has just taken is twice there, and stays in it after the first call."""
+    for _ in range(2):
+        if left := runs & _states(repo).keys():
+            dvc("queue", "remove", *left, quiet=True)
+
+
+def _remove_corrupt(lock: Path) -> None:
+    """Remove a lock file of DVC's that is no JSON: DVC was killed in writing it, and could not go on with it."""
+    with suppress(FileNotFoundError):
+        try:
+            json.loads(lock.read_bytes())
+        except ValueError:
+            lock.unlink()

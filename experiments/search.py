@@ -69,7 +69,11 @@ def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner)
     recorded = current()
     trainings = {name: training(changes) for name, changes in runs.items()}
     rows = {name: recorded[made] for name, made in trainings.items() if made in recorded}
-    missing = {name.replace("=", "-").replace(" ", "-"): name for name in runs if name not in rows}
+    missing = {
+        f"{name.replace('=', '-').replace(' ', '-')}-{made.recipe}": name
+        for name, made in trainings.items()
+        if name not in rows
+    }
     print(f"{len(runs)} runs, of which {len(rows)} are recorded already")
     with open_repo() as repo:
         for run in run_all(repo, {run: runs[name] for run, name in missing.items()}):

@@ -76,13 +76,21 @@ def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
 def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
     """Run dvc in a folder, with this Python first on PATH, for the stages; `quiet` suppresses what it prints on stdout.
 
+    Ctrl-C, which DVC gets as well, is raised once DVC has ended: it detaches HEAD and stashes changes while it works.
+
     Raises:
         UserError: dvc failed; it has printed the reason.
     """
     command = [sys.executable, "-m", "dvc", *arguments]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     stdout = subprocess.DEVNULL if quiet else None
-    if subprocess.run(command, cwd=folder, env=environment, check=False, stdout=stdout).returncode:
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout)
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    if process.returncode:
         raise UserError(f"dvc {' '.join(arguments)} failed")
 
 

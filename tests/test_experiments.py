@@ -4,6 +4,7 @@ The slow tests share a project and build on each other: later ones use the train
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classifier import tables
@@ -184,7 +186,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_table_is_written_between_the_markers_of_its_page(page: Path) -> None:
+def test_the_table_is_written_between_the_markers_of_its_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     correct = np.arange(1000) < 910
     runs = pd.DataFrame([make_run(seed, correct, accuracy=0.91 + seed / 1000) for seed in (1, 2, 3)])
     (wide,) = make_experiments("wide")
@@ -208,6 +210,7 @@ def test_the_table_is_written_between_the_markers_of_its_page(page: Path) -> Non
     assert [list(found) for found in table.read()] == [pytest.approx(list(each)) for each in (row, better, earlier)]
     assert paths.EXPERIMENTS_FIGURE.stat().st_size > 10_000
 
+    monkeypatch.setattr(table, "figure", lambda rows, references: Figure())  # which takes a second
     table.publish([row], [])
     assert "†" not in page.read_text()
     table.publish([], [])
@@ -288,7 +291,7 @@ def test_the_figure_distinguishes_verdicts(verdict: str, label: str) -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [label]
 
 
-def test_only_runs_of_the_current_code_count(page: Path) -> None:
+def test_only_runs_of_the_current_code_count(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (baseline,) = make_experiments("baseline")
     correct = np.arange(8) < 6
 
@@ -298,6 +301,8 @@ def test_only_runs_of_the_current_code_count(page: Path) -> None:
         stages = {name: {"deps": [f"{name}.py", str(paths.TEST_SPLIT)]} for name in ("prepare", "train")}
         paths.DVC_YAML.write_text(json.dumps({"stages": stages}))
         return seeds.code_of_working_tree()
+
+    monkeypatch.setattr(table, "figure", lambda rows, references: Figure())
 
     def publish() -> int:
         return __main__.publish([baseline], plan.Plan(seeds=2, experiments={}, references=[]))
@@ -365,7 +370,7 @@ def test_the_queue_is_started_again_if_its_worker_ends_early(
     monkeypatch: pytest.MonkeyPatch, states: list[str], starts: int
 ) -> None:
     commands = set_queue_without_workers(monkeypatch, states)
-    assert [*dvc_queue._finished(None, ["run"], jobs=2)] == ["run"]
+    assert [*dvc_queue._finished(None, {"run"}, jobs=2)] == ["run"]
     assert commands == [("queue", "start", "--jobs", "2")] * starts
 
 
@@ -381,7 +386,7 @@ def test_a_run_without_a_worker_and_workers_that_always_end_early_are_errors(
 ) -> None:
     commands = set_queue_without_workers(monkeypatch, states)
     with pytest.raises(UserError, match="the worker of DVC's queue has ended; the same command goes on where it was"):
-        next(dvc_queue._finished(None, ["run"], jobs=2))
+        next(dvc_queue._finished(None, {"run"}, jobs=2))
     assert len(commands) == starts
 
 
@@ -501,7 +506,7 @@ def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> 
 
 
 @pytest.mark.slow
-def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
+def test_a_failed_experiment_does_not_end_the_others_and_its_log_is_kept(project: Project) -> None:
     listed = (
         "seeds: 2\nexperiments:\n"
         "  empty: {prepare: {validation_fraction: 1.0e-9}}\n  small: {evaluate: {batch_size: 500}}\nreferences: []\n"
@@ -509,14 +514,46 @@ def test_a_failed_experiment_does_not_end_the_others(project: Project) -> None:
     (project.folder / "experiments.yaml").write_text(listed)
     result = project.run("make", "experiments", "JOBS=2", check=False)
     assert result.returncode
-    assert re.search(r"error: experiments: seed-\d-of-\w+, seed-\d-of-\w+ failed; dvc queue logs", result.stderr)
+    failed = re.search(r"error: experiments: (seed-\d-of-\w+), seed-\d-of-\w+ failed; dvc queue logs", result.stderr)
+    assert failed
+    assert "for training and 0 for validation" in project.dvc("queue", "logs", failed[1])
     assert "| small | 34,826 | 2,025,088 | 2 |" in (project.folder / "docs/experiments.md").read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", ["Ctrl-C", "SIGKILL of the worker and its runs"])
+def test_runs_of_others_in_the_queue_are_neither_run_nor_ended(project: Project) -> None:
+    project.dvc("exp", "run", "--queue", "--name", "mine", "-S", "train.epochs=1")
+    (project.folder / "experiments.yaml").write_text(EXAMPLE)
+    result = project.run("python", "-m", "experiments", check=False)
+    assert result.returncode == 1
+    assert "error: experiments: DVC's queue has other runs: mine; dvc exp run --run-all finishes them" in result.stderr
+    assert re.search(r"mine .* Queued", project.dvc("queue", "status"))
+    project.dvc("queue", "remove", "--queued")
+
+
+@pytest.mark.slow
+def test_an_interrupted_experiment_leaves_the_branch_and_the_changes_of_the_user(project: Project) -> None:
+    listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 10_000}}\nreferences: []\n"
+    (project.folder / "experiments.yaml").write_text(listed)
+    branch = project.git("symbolic-ref", "HEAD")
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.apply", "long"], cwd=project.folder, stdout=subprocess.DEVNULL,
+        start_new_session=True, preexec_fn=restore_signals,
+    ) as run:  # fmt: skip
+        wait_until(lambda: (project.folder / paths.CHECKPOINT).exists())
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    assert run.returncode == 130
+    assert project.git("symbolic-ref", "HEAD") == branch
+    assert project.git("stash", "list") == ""
+    assert (project.folder / "experiments.yaml").read_text() == listed
+    (project.folder / paths.CHECKPOINT).unlink()
+    project.git("checkout", "-q", "params.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", ["SIGTERM", "SIGKILL of the worker and its runs"])
 def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bits(project: Project, stop: str) -> None:
-    name, rate = ("interrupted", 0.001) if stop == "Ctrl-C" else ("killed", 0.002)
+    name, rate = ("interrupted", 0.001) if stop == "SIGTERM" else ("killed", 0.002)
     listed = f"experiments:\n  {name}: {{train: {{epochs: 40, learning_rate: {rate}}}}}\nreferences: []\n"
     (project.folder / "experiments.yaml").write_text(f"seeds: 3\n{listed}")
     with subprocess.Popen(
@@ -525,17 +562,17 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     ) as run:  # fmt: skip
         wait_until(lambda: len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2)
         assert count_trainings(project) == 2
-        if stop == "Ctrl-C":
+        if stop == "SIGTERM":
             for process, command in find_processes(project):
                 if "queue-worker" in command:
                     process.suspend()  # as workers that take no notice of signals, after some hours
-            run.send_signal(signal.SIGINT)
+            run.send_signal(signal.SIGTERM)  # is treated as Ctrl-C
         else:
             for process in find_queue(project):
                 process.kill()
         _, errors = run.communicate(timeout=120)
-    assert run.returncode == (130 if stop == "Ctrl-C" else 1)
-    assert ("experiments: interrupted" if stop == "Ctrl-C" else "the worker of DVC's queue has ended") in errors
+    assert run.returncode == (130 if stop == "SIGTERM" else 1)
+    assert ("experiments: interrupted" if stop == "SIGTERM" else "the worker of DVC's queue has ended") in errors
     wait_until(lambda: not find_queue(project))
     assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
     (project.folder / "experiments.yaml").write_text(f"seeds: 2\n{listed}")  # without the run that had not begun
@@ -546,10 +583,10 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     assert "seed-3" not in project.dvc("queue", "status")
     assert not [*project.folder.glob(".dvc/tmp/exps/tmp*")], "a copy of the project is left"
     # A training that was killed in writing its checkpoint leaves the temporary file
-    left = "*" if stop == "Ctrl-C" else "*.checkpoint"
+    left = "*" if stop == "SIGTERM" else "*.checkpoint"
     assert not [*project.folder.glob(f".dvc/tmp/checkpoints/{left}")]
     assert f"| {name} | 34,826 | 2,025,088 | 40 |" in (project.folder / "docs/experiments.md").read_text()
-    if stop != "Ctrl-C":  # the harder case
+    if stop != "SIGTERM":  # the harder case
         assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
 
 
