@@ -11,7 +11,6 @@ params.yaml. Afterwards, dvc repro trains and evaluates a model on it.
 import hashlib
 import os
 import shlex
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,9 +21,8 @@ from classifier.dataset import UNSIGNED_BYTE
 from classifier.params import PARAMS, load_params
 from pictures import block, collection, files
 from pictures.collection import Collection
-from project import cli
+from project import cli, paths
 
-OUTPUT = Path("data/own")
 NAMES = {  # of the files, by their keys in params.yaml: those of MNIST
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -50,13 +48,14 @@ def main() -> None:
     options = parser.parse_args()
 
     load_params()  # reports what is wrong with params.yaml before any work
-    cli.check_replaceable(OUTPUT, NAMES.values(), "an earlier dataset")
+    cli.check_replaceable(paths.OWN_DATASET, NAMES.values(), "an earlier dataset")
     splits = collection.find(options.folder)
     class_names = list(splits[0])
     name = options.name or options.folder.resolve().name
     size, fraction, seed = str(options.size), str(options.test_fraction), str(options.seed)
     command = ["python", "-m", "pictures.dataset", files.one_line(options.folder)]
-    command += ["--size", size, "--test-fraction", fraction, "--seed", seed]
+    command += ["--size", size, "--seed", seed]
+    command += ["--test-fraction", fraction] if len(splits) == 1 else []
     command += ["--name", name] if options.name else []
     command += ["--skip-unreadable"] if options.skip_unreadable else []
     origin = shlex.join(command)
@@ -78,7 +77,7 @@ def main() -> None:
     print(pd.DataFrame({"class": class_names} | counts).to_string(index=False))
     for note in collection.notes(options.folder, training, test, class_names):
         print(f"note: {note}")
-    print(f"Written: {OUTPUT} and the block dataset of {PARAMS}. Now dvc repro trains on them.")
+    print(f"Written: {paths.OWN_DATASET} and the block dataset of {PARAMS}. Now dvc repro trains on them.")
 
 
 def new_params(name: str, class_names: list[str], contents: dict[str, bytes], origin: str) -> str:
@@ -90,7 +89,7 @@ def new_params(name: str, class_names: list[str], contents: dict[str, bytes], or
     entries = {
         key: {"name": NAMES[key], "sha256": hashlib.sha256(content).hexdigest()} for key, content in contents.items()
     }
-    values = {"name": name, "classes": class_names, "files": entries, "sources": [str(OUTPUT)]}
+    values = {"name": name, "classes": class_names, "files": entries, "sources": [str(paths.OWN_DATASET)]}
     return block.rewrite(PARAMS.read_bytes().decode("utf-8"), values, origin)
 
 
@@ -108,7 +107,7 @@ def save(name: str, class_names: list[str], training: Collection, test: Collecti
     }
     contents = {key: encode(array) for key, array in arrays.items()}
     text = new_params(name, class_names, contents, origin)
-    with artifacts.replacing(PARAMS) as params, artifacts.replacing(OUTPUT) as folder:
+    with artifacts.replacing(PARAMS) as params, artifacts.replacing(paths.OWN_DATASET) as folder:
         with params.open("wb") as stream:
             stream.write(text.encode())
             stream.flush()
@@ -125,5 +124,5 @@ def encode(array: NDArray[np.uint8]) -> bytes:
 
 
 if __name__ == "__main__":
-    with cli.one_line_errors("dataset"):
+    with cli.one_line_errors("dataset", lists=True):
         main()

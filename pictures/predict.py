@@ -27,7 +27,6 @@ from pictures import convert, figures, files, likeness
 from project import cli, paths
 from stages import evaluate
 
-OUTPUT = Path("predictions")
 TABLE, FIGURE = "predictions.csv", "predictions.png"
 SCHEMA: tables.Schema = {"file": str, "class": str, "probability": float}
 HEAD = ("picture", "most probable class", "second", "third")
@@ -40,14 +39,14 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("paths", nargs="+", type=files.given, metavar="PATH", help="a picture, or a folder of pictures")
     parser.add_argument("--model", type=Path, default=paths.MODEL, metavar="FILE", help=f"default {paths.MODEL}")
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"default {OUTPUT}")
+    default = paths.PREDICTED
+    parser.add_argument("--output", type=Path, default=default, metavar="FOLDER", help=f"default {default}")
     options = parser.parse_args()
     params = load_params()
     cli.check_replaceable(options.output, (TABLE, FIGURE), "earlier predictions")
     shape = image_shape(options.model)
-    found, errors = files.for_each(options.paths, files.pictures_in)
-    inside = list(dict.fromkeys(path for pictures in found.values() for path in pictures))
-    images, unreadable = files.for_each(inside, lambda path: convert.load(path, shape))
+    found, errors = files.pictures_in(options.paths)
+    images, unreadable = files.for_each(found, lambda path: convert.load(path, shape))
     if images:
         predict(images, options.model, params, options.output)
     if errors := errors + unreadable:
@@ -155,5 +154,5 @@ def as_table(names: Sequence[str], probabilities: NDArray[np.floating], class_na
 
 
 if __name__ == "__main__":
-    with cli.one_line_errors("predict"):
+    with cli.one_line_errors("predict", lists=True):
         main()

@@ -54,8 +54,10 @@ def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
 
 
 @contextmanager
-def one_line_errors(name: str) -> Iterator[None]:
+def one_line_errors(name: str, *, lists: bool = False) -> Iterator[None]:
     """Print a UserError or an error of the operating system as one line on stderr, and exit with status 1.
+
+    lists: keep the line breaks of errors that list several problems. The text of others may be that of a hostile file.
 
     Ctrl-C exits with status 130. Any other exception is a bug, and keeps its traceback. A character that the encoding
     of the terminal or file lacks is printed as its code, and so is one in an error that a terminal would act on.
@@ -67,7 +69,8 @@ def one_line_errors(name: str) -> Iterator[None]:
         yield
     except (UserError, OSError) as error:
         missing = isinstance(error, FileNotFoundError) and error.filename == "git"
-        sys.exit(f"error: {name}: {'git is not installed, or not on PATH' if missing else printable(str(error))}")
+        text = "git is not installed, or not on PATH" if missing else str(error)
+        sys.exit(f"error: {name}: {printable(text if lists else ' '.join(text.split()))}")
     except UnicodeError as error:
         if sys.getfilesystemencoding() == "utf-8":
             raise

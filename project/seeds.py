@@ -31,6 +31,7 @@ COLUMNS: tables.Schema = {
     "model": str, "code": str, "data": str,
     "images": int, "correct": str, "validation_images": int, "validation_correct": str,
 }  # fmt: skip
+LARGEST_LOSS = 100  # nats; evaluate limits the loss of an image to less than half of it
 SHARES = ("accuracy", "confidence", "f1", "validation_accuracy")
 SPLITS = {"test": "", "validation": "validation_"}  # the prefix of a split's columns
 
@@ -114,7 +115,7 @@ def read_file(path: Path) -> pd.DataFrame:
         raise UserError(f"{str(error).rpartition(';')[0]}; {REMEDY}") from None
     if problem := _problem(table):
         raise UserError(f"{path}: {problem}; {REMEDY}")
-    return table
+    return table.sort_values("seed", ignore_index=True)  # a merge may leave them in another order
 
 
 def read_all(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -154,7 +155,8 @@ def _problem(table: pd.DataFrame) -> str:
     counts = table[[f"{prefix}images" for prefix in SPLITS.values()]]
     if table["seed"].duplicated().any():
         return "a seed stands there twice"
-    if not table[list(SHARES)].apply(lambda column: column.between(0, 1)).all(axis=None) or (table["loss"] < 0).any():
+    shares = table[list(SHARES)].apply(lambda column: column.between(0, 1)).all(axis=None)
+    if not shares or not table["loss"].between(0, LARGEST_LOSS).all():
         return "a score is out of its range"
     if (counts < 1).any(axis=None) or (counts.groupby(table["data"]).nunique() > 1).any(axis=None):
         return "the numbers of images are not those of one data set"

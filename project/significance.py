@@ -143,18 +143,18 @@ def compare_classes(
     }
 
 
-def seeds_needed(change: Change, runs: tuple[int, int], margin: float) -> int | None:
+def seeds_needed(change: Change, runs: tuple[int, int], margin: float, level: float = LEVEL) -> int | None:
     """The number of seeds of each recipe that would show a difference of the margin with POWER; None if none would.
 
-    change: as by compare. runs: the number of runs of each recipe in it.
+    change: as by compare. runs: the number of runs of each recipe in it. level: of significance, for both directions.
     """
-    if change.images > margin**2 / 8:  # 8: about (1.96 + 0.84)²
+    if change.images > (margin / (stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER))) ** 2:
         return None
     of_one = change.seeds / (1 / runs[0] + 1 / runs[1])  # the same for both recipes, on average
     for seeds in range(2, 1000):
         degrees = max(change.seeds_degrees, 2 * (seeds - 1))
         then = change._replace(seeds=2 * of_one / seeds, seeds_degrees=degrees)
-        quantiles = stats.t.ppf(1 - LEVEL / 2, then.degrees) + stats.t.ppf(POWER, then.degrees)
+        quantiles = stats.t.ppf(1 - level / 2, then.degrees) + stats.t.ppf(POWER, then.degrees)
         if quantiles * then.error <= margin:
             return seeds
     return None

@@ -4,11 +4,14 @@ Only git's objects and the working tree are read: no network, no DVC cache, and 
 reader would open what a hostile dvc.yaml points to.
 """
 
+import hashlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple
 
@@ -20,8 +23,16 @@ from classifier.params import PARAMS, load_yaml
 from project import paths
 from project.repository import WORKSPACE, unknown_revision
 
-LARGEST = 200 * 2**20  # bytes, of all results of a revision; what the stages write into git is far smaller
+LARGEST = 50 * 2**20  # bytes, of all results of a revision; what the stages write into git is far smaller
 MOST = 300  # files, of a folder; git is called for each
+DESCRIBING = (PARAMS, paths.DVC_YAML, paths.DVC_LOCK)
+
+
+class Blob(NamedTuple):
+    """A regular file of a commit. name: its hash in git. size: bytes."""
+
+    name: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -42,18 +53,32 @@ class Snapshot:
             return None
         if size > LARGEST:
             raise UserError(f"{path} of {self.name} has {size:,} bytes, too many for a result")
-        return path.read_bytes() if self.commit is None else _git("cat-file", "blob", f"{self.commit}:{path}")
+        blob = self._files.get(path)
+        return _content(blob.name) if blob else path.read_bytes()
+
+    def md5(self, path: Path) -> str | None:
+        """The MD5 of a file's content; None as for read.
+
+        Raises:
+            UserError: as by read.
+        """
+        blob = self._files.get(path)
+        if blob and blob.size <= LARGEST:
+            return _md5_of_blob(blob.name)
+        content = self.read(path)
+        return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def files(self, folder: Path = Path()) -> list[Path]:
         """The files below a folder that git tracks or, in the working tree, would track; in order."""
-        if self.commit is None:
-            listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", str(folder))
-        else:
-            listed = _git("ls-tree", "-z", "-r", "--name-only", self.commit, "--", f"{folder}/" if folder.name else ".")
-        return sorted({Path(name) for name in listed.decode(errors="replace").split("\0") if name})
+        below = f"{folder}/" if folder.name else ""
+        return [path for path in self._files if str(path).startswith(below)]
+
+    def has(self, path: Path) -> bool:
+        """Whether git tracks, or would track, a file of this path or files below it."""
+        return path in self._files or bool(self.files(path))
 
     @contextmanager
-    def extracted(self, wanted: list[Path]) -> Iterator[Path]:
+    def extracted(self, wanted: Sequence[Path]) -> Iterator[Path]:
         """A temporary folder with those of the wanted files that there are; errors do not name it.
 
         Raises:
@@ -80,8 +105,21 @@ class Snapshot:
     def _size(self, path: Path) -> int | None:
         if self.commit is None:
             return path.stat().st_size if path.is_file() and not path.is_symlink() else None
-        fields = _git("ls-tree", "-z", "--long", self.commit, "--", str(path)).decode(errors="replace").split()
-        return int(fields[3]) if len(fields) > 4 and fields[0].startswith("100") else None
+        blob = self._files.get(path)
+        return blob.size if blob else None
+
+    @cached_property
+    def _files(self) -> dict[Path, Blob | None]:
+        """All files, in order; those of the working tree, and what is not a regular file, without a blob."""
+        if self.commit is None:
+            listed = _listed("ls-files", "--cached", "--others", "--exclude-standard")
+            return dict.fromkeys(sorted({Path(name) for name in listed}))
+        entries = map(_entry, _listed("ls-tree", "-r", "--long", self.commit))
+        return {
+            path: blob
+            for path, blob in sorted(entries, key=itemgetter(0))
+            if not path.is_absolute() and ".." not in path.parts
+        }
 
 
 def snapshot(name: str) -> Snapshot:
@@ -122,8 +160,8 @@ class Locked(_Lenient):
     outs: list[Item] = []
 
 
-# Names, or names with their settings
-Named = list[str | Annotated[dict[str, Any], Field(min_length=1)]]
+# Paths, or paths with their settings
+Outputs = list[str | dict[str, dict[str, Any] | None]]
 
 
 class Stage(BaseModel):
@@ -134,10 +172,10 @@ class Stage(BaseModel):
     cmd: str | list[str]
     desc: str = ""
     deps: list[str] = []
-    params: Named = []
-    outs: Named = []
-    metrics: Named = []
-    plots: Named = []
+    params: list[str | Annotated[dict[str, Any], Field(min_length=1)]] = []
+    outs: Outputs = []
+    metrics: Outputs = []
+    plots: Outputs = []
 
     def outputs(self) -> dict[str, bool]:
         """Whether each output is in DVC's cache, by its path."""
@@ -153,28 +191,24 @@ LOCK = TypeAdapter(dict[str, Locked])
 
 
 class Description(NamedTuple):
-    """What a revision says of itself. params: of params.yaml. stages: of dvc.yaml. locked: the stages of dvc.lock."""
+    """What a revision says of itself. params: of params.yaml. stages: of dvc.yaml. locked: those of dvc.lock."""
 
     params: Any
     stages: dict[str, Stage]
     locked: dict[str, Locked]
 
 
-def describe(files: Snapshot) -> Description:
-    """Read params.yaml, dvc.yaml and dvc.lock.
+def describe(folder: Path) -> Description:
+    """Read params.yaml, dvc.yaml and dvc.lock in a folder.
 
     Raises:
         UserError: one of them is missing, is not what DVC reads or writes, or uses what is not supported here.
     """
-    needed = [PARAMS, paths.DVC_YAML, paths.DVC_LOCK]
-    with files.extracted(needed) as folder:
-        if missing := [path for path in needed if not (folder / path).exists()]:
-            raise UserError(f"{missing[0]} is missing")
-        return Description(
-            load_yaml(folder / PARAMS),
-            _parsed(STAGES, folder / paths.DVC_YAML),
-            _parsed(LOCK, folder / paths.DVC_LOCK),
-        )
+    if missing := [path for path in DESCRIBING if not (folder / path).exists()]:
+        raise UserError(f"{missing[0]} is missing")
+    stages, locked = _parsed(STAGES, folder / paths.DVC_YAML), _parsed(LOCK, folder / paths.DVC_LOCK)
+    declared = {name: stage for name, stage in locked.items() if name in stages}  # DVC ignores the others
+    return Description(load_yaml(folder / PARAMS), stages, declared)
 
 
 def is_inside(path: str) -> bool:
@@ -194,6 +228,28 @@ def _parsed(kind: TypeAdapter[Any], path: Path) -> Any:
         where = ".".join(map(str, first["loc"]))
         problem = "not supported" if first["type"] == "extra_forbidden" else first["msg"]
         raise UserError(f"{path.name}: stages.{where}: {problem}") from None
+
+
+def _listed(*arguments: str) -> list[str]:
+    """The entries that a command of git prints, separated by zero bytes."""
+    command, *options = arguments
+    return [entry for entry in _git(command, "-z", *options).decode(errors="replace").split("\0") if entry]
+
+
+def _entry(line: str) -> tuple[Path, Blob | None]:
+    """An entry of a commit's tree. One that was made by hand can have a path that leads out of the folder."""
+    about, _, path = line.partition("\t")
+    mode, _, name, size = about.split()
+    return Path(path), Blob(name, int(size)) if mode.startswith("100") else None
+
+
+def _content(blob: str) -> bytes:
+    return _git("cat-file", "blob", blob)
+
+
+@lru_cache(maxsize=1000)  # most files of two revisions are the same
+def _md5_of_blob(blob: str) -> str:
+    return hashlib.md5(_content(blob), usedforsecurity=False).hexdigest()
 
 
 def _git(*arguments: str) -> bytes:

@@ -17,7 +17,7 @@ from classifier.errors import UserError
 from classifier.params import PARAMS
 from project import cli, paths
 from project.repository import WORKSPACE
-from project.snapshot import MOST, Description, Item, Locked, Snapshot, Stage, describe, is_inside, snapshot
+from project.snapshot import DESCRIBING, MOST, Description, Item, Locked, Snapshot, Stage, describe, is_inside, snapshot
 
 MISSING = object()
 OUTSIDE = "is outside of the repository, which is not supported"
@@ -32,7 +32,12 @@ def stale(files: Snapshot, description: Description) -> list[str]:
     than dvc.yaml and dvc.lock in the top folder.
     """
     params, declared, locked = description
-    made = {item.path: (name, item.md5) for name, stage in locked.items() for item in stage.outs}
+    made = {
+        item.path: (name, item.md5)
+        for name, stage in locked.items()
+        for item in stage.outs
+        if item.path in declared[name].outputs()
+    }
     found = []
     for name, stage in declared.items():
         if name not in locked:
@@ -54,11 +59,9 @@ def _changes(
             yield f"{name} {OUTSIDE}"
         elif name not in deps:
             yield f"{name} is a new dep"
-        elif name in made:
-            maker, md5 = made[name]
-            if deps[name].md5 != md5:
-                yield f"{name} is not what {maker} made"
-        else:
+        elif name in made and deps[name].md5 != made[name][1]:
+            yield f"{name} is not what {made[name][0]} made"
+        elif name not in made or files.has(Path(name)):
             yield from _difference(deps[name], files)
     # DVC does not run a stage again for this reason
     yield from (f"{name} is no dep any more (dvc commit removes it)" for name in deps if name not in stage.deps)
@@ -98,23 +101,17 @@ def _difference(item: Item, files: Snapshot) -> Iterator[str]:
     if len(files.files(Path(item.path))) > MOST:
         yield f"{item.path} has more than {MOST} files, which is not supported"
         return
-    found = _folder_hash(files, Path(item.path)) if (item.md5 or "").endswith(".dir") else _hash(files, Path(item.path))
+    path = Path(item.path)
+    found = _folder_hash(files, path) if (item.md5 or "").endswith(".dir") else files.md5(path)
     if found is None:
         yield f"{item.path} deleted"
     elif found != item.md5:
         yield f"{item.path} modified"
 
 
-def _hash(files: Snapshot, path: Path) -> str | None:
-    content = files.read(path)
-    return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
 def _folder_hash(files: Snapshot, folder: Path) -> str | None:
     """The hash that DVC gives to a folder: of a JSON list of its files with their hashes."""
-    entries = [
-        {"md5": _hash(files, path), "relpath": path.relative_to(folder).as_posix()} for path in files.files(folder)
-    ]
+    entries = [{"md5": files.md5(path), "relpath": path.relative_to(folder).as_posix()} for path in files.files(folder)]
     existing = [entry for entry in entries if entry["md5"]]
     if not existing:
         return None
@@ -128,7 +125,8 @@ def main() -> None:
     name = parser.parse_args().revision
     files = snapshot(name)
     try:
-        found = stale(files, describe(files))
+        with files.extracted(DESCRIBING) as folder:
+            found = stale(files, describe(folder))
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
     if found:

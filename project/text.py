@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-SIGNIFICANT = re.compile(r"[\\`*_\[\]<>!|&$]")  # in Markdown, within a line
+SIGNIFICANT = re.compile(r"[\\`*_~\[\]<>!|&$]")  # in Markdown, within a line
 
 
 class Markdown(str):
@@ -21,9 +21,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def escape(value: object) -> Markdown:
     """Text of one line without markup: no HTML, image or link, and no mention, reference or address on GitHub."""
     text = SIGNIFICANT.sub(r"\\\g<0>", _one_line(value))
-    # GitHub makes links of @name, #1, owner/name#1, www. and scheme://, escaped or not. A word joiner, which has no
-    # width, makes them other words.
-    return Markdown(re.sub(r"[@#]|(?i:www)(?=\.)|:(?=/)", "\\g<0>\u2060", text))
+    # GitHub makes links of @name, #1, GH-1, owner/name#1, www. and scheme://, escaped or not. A word joiner, which has
+    # no width, makes them other words.
+    return Markdown(re.sub(r"[@#]|(?i:www)(?=\.)|(?i:GH)(?=-\d)|:(?=/)", "\\g<0>\u2060", text))
 
 
 def code(value: object) -> Markdown:

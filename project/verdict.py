@@ -59,7 +59,8 @@ def judge(change: Change, split: str, before: Sample, after: Sample, looks: int 
         return Verdict(f"Equivalent within ±{100 * MARGIN:g} points", reason)
     if low > 0:
         reason += f" It would be better if it were the only recipe tried, but not as the best of {looks}."
-    needed = seeds_needed(change, (before.runs, after.runs), MARGIN)
+    level = LEVEL / looks if change.difference > 0 else LEVEL  # of the verdict that may come
+    needed = seeds_needed(change, (before.runs, after.runs), MARGIN, level)
     if needed is None:
         return Verdict("Undecided: more seeds cannot tell", f"{reason} {_too_few_images(change)}")
     if needed <= min(before.runs, after.runs):

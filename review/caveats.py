@@ -9,19 +9,24 @@ from review.comparison import Comparison
 from review.revisions import Revision
 
 ONLY_READER = "evaluate"
-JUDGES = (  # the code of the verdict and of these notes
-    "review", "project/seeds.py", "project/significance.py", "project/snapshot.py", "project/stale.py",
+JUDGES = (  # what a review runs, but for modules that stages run as well
+    "Makefile", "review", "project/cli.py", "project/paths.py", "project/repository.py", "project/scores.py",
+    "project/seeds.py", "project/significance.py", "project/snapshot.py", "project/stale.py", "project/text.py",
     "project/verdict.py",
 )  # fmt: skip
+ENVIRONMENT = ("requirements.txt", "requirements", "stages/__main__.py")  # no deps, but all stages run with them
+REASONS = 5  # of stale results, in a note
 
 
 def caveats(before: Revision, after: Revision, comparison: Comparison | None) -> list[str]:
     """The caveats of two revisions, one or two sentences each; comparison: None if their test sets differ."""
     return [
         *_data(before, after, comparison),
+        *_seeds(before, after),
         *_stale(before, after),
         *_selection(before, after, comparison),
         *_base(before, after),
+        *_beyond(before, after),
     ]
 
 
@@ -39,11 +44,19 @@ def _data(before: Revision, after: Revision, comparison: Comparison | None) -> I
         )
 
 
+def _seeds(before: Revision, after: Revision) -> Iterator[str]:
+    tables = [revision.seeds.get(before.recipe) for revision in (before, after)]
+    own, theirs = (set() if table is None else set(seeds.current(table, before.origin)["seed"]) for table in tables)
+    if before.recipe != after.recipe and (added := theirs - own):
+        yield f"{len(added)} of the seeds of {escape(before.label)} were measured in {escape(after.label)} only."
+
+
 def _stale(before: Revision, after: Revision) -> Iterator[str]:
     for revision in (before, after):
         label = escape(revision.label)
         if revision.stale:
-            reasons = escape("; ".join(revision.stale))
+            more = f"; and {len(revision.stale) - REASONS} more" if len(revision.stale) > REASONS else ""
+            reasons = escape("; ".join(revision.stale[:REASONS]) + more)
             yield f"The results of {label} are stale ({reasons}): run `dvc repro` there, and commit."
         rows = revision.seeds.get(revision.recipe)
         stale = 0 if rows is None else len(rows) - len(seeds.current(rows, revision.origin))
@@ -59,6 +72,8 @@ def _stale(before: Revision, after: Revision) -> Iterator[str]:
 def _selection(before: Revision, after: Revision, comparison: Comparison | None) -> Iterator[str]:
     if others := [stage for stage in after.test_readers if stage != ONLY_READER]:
         yield f"The test set reaches {escape(', '.join(others))}: it may have been used for training or selection."
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        yield "This clone is shallow: looks at the test set in commits that it lacks are not counted."
     if comparison and comparison.validation:
         test, validation = comparison.accuracy.interval(), comparison.validation.interval()
         if test[0] > 0 and validation[1] < 0:
@@ -73,9 +88,20 @@ def _base(before: Revision, after: Revision) -> Iterator[str]:
             f"{escape(before.label)} has {missing} commits that {escape(after.label)} lacks; what they changed appears "
             "here reversed. Merge them first."
         )
-    since = [] if after.commit is None else [after.commit]
+
+
+def _beyond(before: Revision, after: Revision) -> Iterator[str]:
+    """What the later revision changes beside the pipeline."""
+    label = escape(after.label)
+    if changed := _changed(before, after, ENVIRONMENT):
+        yield f"{label} changes what all stages run with ({changed}): results may differ for this reason."
+    if changed := _changed(before, after, JUDGES):
+        yield f"{label} changes how reviews judge ({changed}): read that change before this report."
+
+
+def _changed(before: Revision, after: Revision, files: tuple[str, ...]) -> str:
+    """Those of some files that the later revision changed since the two parted."""
+    base, head = (revision.commit or "HEAD" for revision in (before, after))
     start = git("merge-base", base, head) or base
-    changed = git("diff", "--name-only", start, *since, "--", *JUDGES)
-    if changed:
-        files = ", ".join(map(code, changed.splitlines()))
-        yield f"{escape(after.label)} changes how reviews judge ({files}): read that change before this report."
+    until = [] if after.commit is None else [after.commit]
+    return ", ".join(map(code, git("diff", "--name-only", start, *until, "--", *files).splitlines()))

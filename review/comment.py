@@ -2,7 +2,8 @@
 
     GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=… python -m review.comment OWNER:BRANCH report/report.md
 
-A comment cannot contain the pictures; --pictures gives the address of the page that has them. Only the standard library
+A comment cannot contain the pictures; --pictures gives the address of the page that has them. If there is no report,
+the comment says that the review failed, so that an earlier verdict does not stay. Only the standard library
 is needed: the job whose token may write installs nothing.
 """
 
@@ -20,6 +21,7 @@ MARKER = "<!-- the review of the results -->"
 AUTHOR = "github-actions[bot]"  # only this author's comment is replaced
 PICTURE = re.compile(r"^!\[.*\n\n?", re.MULTILINE)
 LONGEST = 60_000  # characters; GitHub takes 65,536
+CUT = "\n\nThe report is longer than a comment can be; the artifact has all of it."
 
 
 def main() -> None:
@@ -38,7 +40,9 @@ def main() -> None:
     if not pulls:
         sys.exit(f"error: review.comment: {options.branch} has no open pull request")
     comments = f"{repository}/issues/{pulls[0]['number']}/comments"
-    body = {"body": comment(options.report.read_text(encoding="utf-8"), options.pictures)}
+    made = options.report.exists()
+    report = options.report.read_text(encoding="utf-8") if made else "**The review failed**, and made no report."
+    body = {"body": comment(report, options.pictures)}
     earlier = find(comments, options.author)
     if earlier is None:
         api("POST", comments, body)
@@ -48,7 +52,9 @@ def main() -> None:
 
 def comment(report: str, pictures: str) -> str:
     """The report's text up to its pictures, below a marker that distinguishes it from other comments."""
-    text = PICTURE.sub("", report.partition("\n## Pictures\n")[0])[:LONGEST]
+    text = PICTURE.sub("", report.partition("\n## Pictures\n")[0])
+    if len(text) > LONGEST:
+        text = text[:LONGEST].rpartition("\n")[0] + CUT
     link = f" [Its pictures are in the artifact of the run.]({pictures})" if pictures else ""
     return f"{MARKER}\nThis report was made by the code of the pull request.{link}\n\n{text}\n"
 

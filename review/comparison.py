@@ -61,7 +61,7 @@ class Comparison:
 def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.DataFrame]) -> Comparison | None:
     """Compare the results on the test set; None if the revisions have different test sets.
 
-    here: the tables of seeds in the working tree, for what is known of other recipes.
+    here: the tables of seeds in the working tree.
 
     Raises:
         UserError: their class lists differ.
@@ -74,17 +74,24 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
     tables = join(before.seeds, after.seeds, here)
     test = recipes(before, after, tables, "test")
     same_split = before.hash_of(paths.VALIDATION_SPLIT) == after.hash_of(paths.VALIDATION_SPLIT)
-    known = all("validation" in revision.correct for revision in (before, after))
+    sizes = [len(revision.correct.get("validation", ())) for revision in (before, after)]
     actual = before.predictions["actual"].to_numpy()
     classes = test.compare_classes({name: actual == name for name in before.classes if (actual == name).any()})
     was, now = before.correct["test"], after.correct["test"]
-    groups = [group for table in tables.values() for _, group in table.groupby(["code", "data"])]
+    data = {revision.origin.data for revision in (before, after)}
+    groups = [
+        group for table in tables.values() for _, group in table[table["data"].isin(data)].groupby(["code", "data"])
+    ]
     gaps = [float(confidence(revision).mean() - revision.correct["test"].mean()) for revision in (before, after)]
     return Comparison(
         accuracy=test.compare(),
-        validation=recipes(before, after, tables, "validation").compare() if same_split and known else None,
+        validation=recipes(before, after, tables, "validation").compare()
+        if same_split and 0 < sizes[0] == sizes[1]
+        else None,
         runs=(len(test.before), len(test.after)),
-        same_recipe=before.recipe == after.recipe and before.origin == after.origin,
+        same_recipe=before.recipe == after.recipe
+        and before.origin == after.origin
+        and before.code(*seeds.STAGES) == after.code(*seeds.STAGES),
         same_model=before.model is not None and before.model == after.model and np.array_equal(was, now),
         classes=classes,
         p=dict(zip(classes, significance.holm(list(classes.values())), strict=True)),
@@ -137,9 +144,8 @@ def _runs(revision: Revision, tables: dict[str, pd.DataFrame], split: str) -> Ru
         rows = seeds.current(tables[revision.recipe], revision.origin)
     others = rows[rows["seed"] != revision.seed]
     own = revision.correct[split][None]
-    if others.empty or any(count != own.shape[1] for count in others[f"{seeds.SPLITS[split]}images"]):
-        return own
-    return np.concatenate([own, seeds.correct(others, split)])
+    others = others[others[f"{seeds.SPLITS[split]}images"] == own.shape[1]]
+    return own if others.empty else np.concatenate([own, seeds.correct(others, split)])
 
 
 def confidence(revision: Revision) -> NDArray[np.floating]:

@@ -21,7 +21,8 @@ FEWER_TO_MORE = LinearSegmentedColormap.from_list("fewer_to_more", [ORANGE, "whi
 def difference(comparison: Comparison, margin: float, title: str) -> Figure:
     """A forest plot: the change of the accuracy and of each recall with its interval, beside ± the margin.
 
-    Filled marks are changes beyond chance: of the classes, by the p-values that are corrected for their number.
+    Filled marks are changes beyond chance: of the classes, by the p-values that are corrected for their number. Two
+    results of one recipe have none.
     """
     rows = [("all classes", comparison.accuracy, comparison.accuracy.p)]
     rows += [(name, change, comparison.p[name]) for name, change in comparison.classes.items()]
@@ -30,7 +31,7 @@ def difference(comparison: Comparison, margin: float, title: str) -> Figure:
     axes.axvspan(-100 * margin, 100 * margin, color="0.9", zorder=0, label=f"±{100 * margin:g} points: does not matter")
     axes.axvline(0, color="0.4", linewidth=1, zorder=1)
     for place, (_, change, p) in enumerate(rows):
-        found = p < LEVEL
+        found = p < LEVEL and not comparison.same_recipe
         colour = (BLUE if change.difference > 0 else ORANGE) if found else "0.35"
         low, high = (100 * end for end in change.interval())
         axes.plot([low, high], [place, place], color=colour, linewidth=2.5 if place == 0 else 1.3, zorder=2)

@@ -14,6 +14,7 @@ from review.comparison import Comparison
 from review.looks import Looks, looks
 from review.revisions import Revision
 
+WIDEST = 200  # characters of a param's value
 MOVED_CELLS = 10  # rows in the table of the confusion matrix's largest changes
 # From here on, a worse calibration or log loss is mentioned beside the verdict: a point, and 0.01 nats
 NOTABLE = 0.01
@@ -104,6 +105,7 @@ def _verdicts(before: Revision, after: Revision, comparison: Comparison, tried: 
         yield test
         return
     kind, reason = judge(comparison.validation, "validation", samples[0], samples[1])
+    reason += " This does not consider how many recipes were tried on the validation set."
     if after.commit is None:
         yield f"**On validation: {kind}.** {reason}"
         yield f"For the decision to merge, on the test set: {test}"
@@ -173,9 +175,10 @@ def _classes(comparison: Comparison) -> str:
 
 def _what_changed(before: Revision, after: Revision) -> Iterator[str]:
     keys = sorted(key for key in before.params | after.params if before.params.get(key) != after.params.get(key))
-    changed = sorted(path for path in before.code | after.code if before.code.get(path) != after.code.get(path))
+    was, now = before.code(), after.code()
+    changed = sorted(name for name in was | now if was.get(name) != now.get(name))
     if keys:
-        rows = [[code(key), *(_param(revision, key) for revision in (before, after))] for key in keys]
+        rows = [[code(key), *_values(before, after, key)] for key in keys]
         yield table(["param", "before", "after"], rows)
     if changed:
         yield f"Code behind the results: {', '.join(map(code, changed))}."
@@ -183,8 +186,12 @@ def _what_changed(before: Revision, after: Revision) -> Iterator[str]:
         yield "Neither params nor code."
 
 
-def _param(revision: Revision, key: str) -> Markdown | None:
-    return code(f"{revision.params[key]!s:.200}") if key in revision.params else None
+def _values(before: Revision, after: Revision, key: str) -> list[Markdown | None]:
+    """The values of a param, or None; long ones are shortened."""
+    texts = [str(revision.params[key]) if key in revision.params else None for revision in (before, after)]
+    if texts[0] and texts[1] and texts[0][:WIDEST] == texts[1][:WIDEST]:  # they differ further on
+        texts = [f"…{text[WIDEST:]}" for text in texts if text]
+    return [text if text is None else code(text if len(text) <= WIDEST else f"{text[:WIDEST]}…") for text in texts]
 
 
 def _evidence(comparison: Comparison) -> Iterator[str]:
@@ -226,15 +233,17 @@ def _scores(comparison: Comparison) -> str:
             points(off).replace(" points", ""), _mark(off, -1),
         ]
     )  # fmt: skip
+    if comparison.same_recipe:  # every difference is chance
+        rows = [[*row[:-1], ""] for row in rows]
     return table(["score", "before", "after", "difference", ""], rows)
 
 
 def _mark(change: Change, good: int) -> str:
     """Whether a change is for the better beyond chance; good: the sign of a change for the better."""
     low, high = change.interval()
-    if low <= 0 <= high:
-        return ""
-    return "▲ better" if change.difference * good > 0 else "▽ worse"
+    if low > 0 or high < 0:
+        return "▲ better" if change.difference * good > 0 else "▽ worse"
+    return ""
 
 
 def _by_class(comparison: Comparison) -> str:

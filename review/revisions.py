@@ -14,18 +14,13 @@ from classifier.errors import UserError
 from classifier.params import PARAMS
 from project import paths, scores, seeds
 from project.seeds import Origin
-from project.snapshot import Snapshot, Stage, describe, snapshot
+from project.snapshot import DESCRIBING, Snapshot, Stage, describe, snapshot
 from project.stale import stale
 
-NEEDED = (
-    PARAMS,
-    paths.DVC_YAML,
-    paths.DVC_LOCK,
-    paths.TRAINING_SUMMARY,
-    paths.SCORES,
-    paths.PREDICTIONS,
-    paths.HISTORY,
-)
+NEEDED = (*DESCRIBING, paths.TRAINING_SUMMARY, paths.SCORES, paths.PREDICTIONS, paths.HISTORY)
+LONGEST = 30_000  # characters of a param, and of a table's first line: a million columns would take gigabytes
+LARGEST_NUMBER = 2**63  # of a training's summary
+LARGEST_SCORE = 1e6  # in the learning curves
 
 
 @dataclass(frozen=True)
@@ -76,10 +71,14 @@ class Revision:
         outs = self.lock.get("train", {}).get("outs", [])
         return next((out.get("md5") for out in outs if out["path"] == str(paths.MODEL)), None)
 
-    @property
-    def code(self) -> dict[str, str | None]:
-        """The hashes of the modules behind the results, by path."""
-        return {path: md5 for path, md5 in self._inputs.items() if path.endswith(".py")}
+    def code(self, *stages: str) -> dict[str, Any]:
+        """What the results of stages, or of all, come from, beside params and data: file hashes, and the commands."""
+        chosen = {name: stage for name, stage in self.lock.items() if name in stages or not stages}
+        made = {out["path"] for stage in self.lock.values() for out in stage["outs"]}
+        deps = {
+            dep["path"]: dep["md5"] for stage in chosen.values() for dep in stage["deps"] if dep["path"] not in made
+        }
+        return deps | {f"the command of {name}": stage["cmd"] for name, stage in chosen.items()}
 
     def hash_of(self, path: Path) -> str | None:
         """The hash of a dep of a stage, as dvc.lock records it."""
@@ -110,8 +109,9 @@ def read(name: str) -> Revision:
             if not (folder / needed).exists():
                 raise UserError(f"{name} holds no results: {needed} is missing; run dvc repro there, and commit")
         try:
+            _check_headers(folder)
             return _parse(files, folder)
-        except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (UserError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             reason = " ".join(str(error).replace(f"{folder}/", "").split())
             raise UserError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
@@ -146,26 +146,41 @@ def _correct(folder: Path, predictions: pd.DataFrame) -> dict[str, NDArray[np.bo
     return correct
 
 
+def _check_headers(folder: Path) -> None:
+    for path in folder.rglob("*.csv"):
+        with path.open("rb") as stream:
+            if len(stream.readline(LONGEST + 1)) > LONGEST:
+                raise ValueError(f"the first line of {path} is too long for a table")
+
+
 def _parse(files: Snapshot, folder: Path) -> Revision:
     """The revision whose files are in a folder."""
-    params, stages, locked = description = describe(files)
+    params, stages, locked = description = describe(folder)
     classes = [str(name) for name in params["dataset"]["classes"]]
     predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
     mistakes = folder / paths.MISTAKES
     scores.read(folder / paths.SCORES)  # no report uses them, but an invalid file is no result
     seeds_tables, unusable = seeds.read_all(folder / paths.SEEDS)
+    values = flat(params)
+    if any(len(str(value)) > LONGEST for value in values.values()):
+        raise ValueError(f"{PARAMS} has a value that is too long")
+    summary, history = tables.read_summary(folder / paths.TRAINING_SUMMARY), tables.read_history(folder / paths.HISTORY)
+    if any(abs(value) > LARGEST_NUMBER for value in summary.values() if isinstance(value, int | float)):
+        raise ValueError(f"{paths.TRAINING_SUMMARY} has a number that is too large")
+    if not (history[list(tables.CURVES)].abs() < LARGEST_SCORE).all(axis=None):
+        raise ValueError(f"{paths.HISTORY} has a number that is too large")
     return Revision(
         name=files.name,
         commit=files.commit,
-        params=flat(params),
+        params=values,
         recipe=seeds.recipe(params),
         seed=int(params["train"]["seed"]),
         classes=classes,
         lock={name: stage.model_dump() for name, stage in locked.items()},
-        summary=tables.read_summary(folder / paths.TRAINING_SUMMARY),
+        summary=summary,
         predictions=predictions,
         correct=_correct(folder, predictions),
-        history=tables.read_history(folder / paths.HISTORY),
+        history=history,
         mistakes=tables.read_mistakes(mistakes, predictions) if mistakes.exists() else None,
         seeds=seeds_tables,
         unusable=unusable,

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
     first.add_argument("name", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     name = first.parse_args(arguments[:1]).name
     end_with_dvc()
-    with cli.one_line_errors(name):
+    with cli.one_line_errors(name, lists=True):
         inputs = Inputs()  # before the stage's modules are imported
         module = import_module(f"stages.{name}")
         stage = getattr(module, name)

@@ -104,11 +104,22 @@ def test_one_comment_is_created_and_then_updated(github: tuple[type[GitHub], str
     assert "(https://example.org/run)" in ours["body"]
 
 
+def test_a_review_that_failed_replaces_an_earlier_verdict(github: tuple[type[GitHub], str], report: Path) -> None:
+    server, url = github
+    assert post(url, report) == ""
+    assert post(url, report.with_name("nothing.md")) == ""
+    (ours,) = server.comments
+    assert "**The review failed**, and made no report." in ours["body"]
+    assert "Better" not in ours["body"]
+
+
 def test_a_comment_has_no_pictures_and_is_not_longer_than_github_allows(report: Path) -> None:
     text = comment.comment(report.read_text(encoding="utf-8"), "")
     assert "**Better.**" in text
     assert "curves.png" not in text
-    assert len(comment.comment("x" * 100_000, "")) < 65_536
+    long = comment.comment("one line\n" * 10_000, "")
+    assert len(long) < 65_536
+    assert long.endswith("one line" + comment.CUT + "\n")
 
 
 def test_a_comment_by_somebody_else_is_never_changed(github: tuple[type[GitHub], str], report: Path) -> None:
@@ -126,4 +137,3 @@ def test_errors_are_one_line(github: tuple[type[GitHub], str], report: Path) -> 
     )
     assert post(url, report, token="wrong") == "error: review.comment: HTTP Error 401: Unauthorized\n"
     assert "Connection refused" in post("http://127.0.0.1:9", report)
-    assert "No such file" in post(url, report.with_name("nothing.md"))

@@ -1,5 +1,6 @@
 """Reviews of changes to the committed results, made in a clone of this repository."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from classifier.notation import percent
 from classifier.params import PARAMS, load_yaml
 from project import paths, seeds
 from project.repository import WORKSPACE
-from project.snapshot import describe, snapshot
+from project.snapshot import DESCRIBING, describe, snapshot
 from project.stale import stale
 from review import __main__
 from review.report import PICTURES
+from review.revisions import read
 from tests.conftest import ROOT, Project
 from tests.servers import CountingServer, serve
 
@@ -64,7 +66,8 @@ def review(monkeypatch: pytest.MonkeyPatch, *arguments: str, pictures: bool = Fa
 def find_stale(name: str) -> list[str]:
     """Why the results of a revision are stale."""
     files = snapshot(name)
-    return stale(files, describe(files))
+    with files.extracted(DESCRIBING) as folder:
+        return stale(files, describe(folder))
 
 
 def mispredict(images: int, name: str = "Trouser") -> None:
@@ -210,6 +213,44 @@ def test_another_seed_and_another_number_of_pictured_mistakes_are_the_same_recip
     assert verdict(text).startswith("**The same recipe.**")
     assert not re.search(r"\*\*(On validation: )?(Better|Worse)", text)
     assert "| `plot.mistakes` | `25` | `9` |" in text
+    assert not re.search(r"\| [▲▽]", text)
+
+
+def test_another_command_is_another_recipe(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    mispredict(images=50)
+    record_hash("train", str(paths.MODEL), "0" * 32, "outs")
+    for path in ("dvc.yaml", "dvc.lock"):
+        edit(path, "python -m stages train", "python -m other train")
+    text = review(monkeypatch, "HEAD")
+    assert "**The same recipe.**" not in text
+    assert "Code behind the results: `the command of train`." in text
+
+
+def test_a_change_of_the_packages_is_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit("requirements.txt", "tensorflow==", "tensorflow==9.")
+    note = "workspace changes what all stages run with (`requirements.txt`): results may differ for this reason."
+    assert f"> **Note:** {note}" in review(monkeypatch, "HEAD")
+
+
+def test_seeds_of_the_base_that_only_the_head_has_are_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_seeds(3, 0)
+    retrain(images=60)
+    assert re.search(
+        r"Note:\*\* 3 of the seeds of HEAD .* were measured in workspace only\.", review(monkeypatch, "HEAD")
+    )
+
+
+def test_long_params_are_shown_where_they_differ(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(
+        "params.yaml",
+        "    - apt:dataset-fashion-mnist",
+        "    - https://mirror.example\n    - apt:dataset-fashion-mnist",
+    )
+    (row,) = re.findall(r"^\| `dataset.sources` \| (.*) \|$", review(monkeypatch, "HEAD"), re.MULTILINE)
+    before, after = row.split(" | ")
+    assert "mirror" not in before
+    assert "mirror" in after
+    assert before.startswith("`…")
 
 
 @pytest.mark.parametrize(("spread", "kind"), [(0, "Worse"), (60, "Undecided")])
@@ -386,14 +427,18 @@ def test_a_revision_without_valid_results_is_refused(
         ("metrics/correct.csv", "test,10000,", "test,10000,AA"),
         ("metrics/correct.csv", "test,10000,//", "test,10000,AA"),
         ("plots/history.csv", "val_loss", "value"),
+        ("plots/history.csv", "\n1,0.", "\n1,1.7e308"),
+        ("metrics/train.json", '"multiply_adds": 2025088', f'"multiply_adds": 1{"0" * 400}'),
+        ("metrics/predictions.csv", "actual", "," * 1_000_000),
+        ("params.yaml", "mistakes: 25", f"mistakes: 0x{'f' * 10_000}"),
+        ("params.yaml", "seed: 1                     # of the initial", "seed: .inf"),
+        ("dvc.yaml", "outs:\n      - data/raw", "outs:\n      - data/raw: abc"),
     ],
 )
-def test_invalid_results_are_a_one_line_error(
-    project: Project, monkeypatch: pytest.MonkeyPatch, path: str, old: str, new: str
-) -> None:
+def test_invalid_results_are_a_one_line_error(project: Project, path: str, old: str, new: str) -> None:
     edit(path, old, new)
     with pytest.raises(UserError) as caught:
-        review(monkeypatch, "HEAD")
+        read(WORKSPACE)
     assert "\n" not in str(caught.value)
     assert "workspace" in str(caught.value) or path in str(caught.value)
 
@@ -401,8 +446,34 @@ def test_invalid_results_are_a_one_line_error(
 def test_results_with_different_classes_are_not_compared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ("params.yaml", str(paths.PREDICTIONS)):
         edit(path, "Trouser", "Trousers")
-    with pytest.raises(UserError, match=r"have different classes and cannot be compared: .*Trouser, .*Trousers, "):
+    message = r"have different classes and cannot be compared: .*Trouser, .*Trousers, "
+    with pytest.raises(UserError, match=message):
         review(monkeypatch, "HEAD")
+
+
+def test_a_validation_set_of_another_size_is_not_judged(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    retrain(images=60)
+    bits = pd.read_csv(paths.CORRECT)
+    bits.loc[bits["split"] == "validation", ["images", "correct"]] = (1, "gA==")  # it would be 100 %
+    bits.to_csv(paths.CORRECT, index=False)
+    text = review(monkeypatch, "HEAD")
+    assert verdict(text).startswith("**Worse.** Test accuracy ")
+    assert "| validation accuracy |" not in text
+
+
+def test_a_commit_whose_paths_lead_out_of_its_folder_writes_nothing_there(project: Project) -> None:
+    blob = project.git("rev-parse", "HEAD:params.yaml")
+    tree = f"100644 blob {blob}\tescaped.csv\n"
+    for name in ("..", "..", "..", "seeds", "metrics"):
+        made = subprocess.run(["git", "mktree"], input=tree, capture_output=True, text=True, check=True).stdout
+        tree = f"040000 tree {made.strip()}\t{name}\n"
+    others = project.git("ls-tree", "HEAD").splitlines()
+    tree += "\n".join(line for line in others if not line.endswith("\tmetrics")) + "\n"
+    made = subprocess.run(["git", "mktree"], input=tree, capture_output=True, text=True, check=True).stdout
+    hostile = snapshot(project.git("commit-tree", "-m", "hostile", made.strip()))
+    assert "escaped.csv" in project.git("ls-tree", "-r", "--name-only", str(hostile.commit))
+    assert hostile.files(paths.SEEDS) == []
+    assert Path("params.yaml") in hostile.files()
 
 
 def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
@@ -413,6 +484,8 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
     result = shallow.run(*command, check=False)
     expected = "this clone is shallow and does not reach main; run git fetch --unshallow, or fetch that branch"
     assert (result.returncode, result.stderr) == (1, f"error: review: {expected}\n")
+    text = shallow.run(*command[:-1], "branch").stdout
+    assert "> **Note:** This clone is shallow: looks at the test set in commits that it lacks are not counted." in text
     (tmp_path / "elsewhere").mkdir()
     result = subprocess.run(
         command, cwd=tmp_path / "elsewhere", env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
@@ -442,11 +515,30 @@ def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
 def test_stale_results_are_found_and_others_are_not_reported(
     project: Project, path: str, old: str, new: str, found: list[str]
 ) -> None:
-    assert find_stale(WORKSPACE) == find_stale("HEAD") == []
     text = Path(path).read_text()
     assert old in text
     Path(path).write_text(text.replace(old, new, 1))
     assert find_stale(WORKSPACE) == found
+
+
+def test_the_committed_results_are_not_stale(project: Project) -> None:
+    assert find_stale(WORKSPACE) == find_stale("HEAD") == []
+
+
+@pytest.mark.parametrize("kind", ["outs", "deps"])
+def test_a_stage_that_dvc_yaml_does_not_declare_hides_no_change_of_code(project: Project, kind: str) -> None:
+    """Neither as what would have made the file, nor as the last word on its hash."""
+    edit("classifier/training.py", '"""', '"""\n')
+    before = read("HEAD")
+    lock = load_yaml(paths.DVC_LOCK)
+    old = {"path": "classifier/training.py", "md5": before.hash_of(Path("classifier/training.py"))}
+    lock["stages"]["zzz"] = {"cmd": "x", kind: [old]}
+    YAML().dump(lock, paths.DVC_LOCK)
+    assert find_stale(WORKSPACE) == ["train: classifier/training.py modified"]
+    record_hash("train", "classifier/training.py", hashlib.md5(Path("classifier/training.py").read_bytes()).hexdigest())
+    after = read(WORKSPACE)
+    assert after.stale == []
+    assert after.origin.code != before.origin.code
 
 
 def test_stale_results_are_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,6 +320,9 @@ def test_better_is_judged_more_strictly_after_several_looks() -> None:
         assert judge(worse, "test", ONE_RUN, ONE_RUN, looks).kind == "Worse", "nobody selects the worst"
     undecided = judge(points(0.2, 0.2, 0.04, 14), "test", ONE_RUN, ONE_RUN, 5)
     assert "best of" not in undecided.reason, "it would not be better as the only recipe either"
+    needed = [significance.seeds_needed(points(0.2, 0.2, 0.04, 14), (1, 1), 0.003, LEVEL / looks) for looks in (1, 5)]
+    assert needed[0] and needed[1] and needed[0] < needed[1]
+    assert f"about {needed[1]} seeds" in undecided.kind
 
 
 def test_a_verdict_without_measured_seeds_says_so() -> None:

@@ -16,12 +16,13 @@ PLAIN = ("text", "code_inline", "text_special", "softbreak")
 HOSTILE = [
     "![x](http://evil.example/x.png)", "[x](http://evil.example)", "<img src=http://evil.example>", "<!-- x -->",
     "<script>alert(1)</script>", "<http://evil.example>", "a | b", "`x`", "``` ` ```", "**x**", "_x_", "\\", "a\\|b",
-    "&lt;b&gt;", "[x][1]", "$x_$", "| --- |", "# x", "> x", "1. x", "- x", "x\n\n# y", "two\r\n lines", "end\\", "*",
+    "&lt;b&gt;", "[x][1]", "$x_$", "| --- |", "~~x~~", "# x", "> x", "1. x", "- x", "x\n\n# y",
+    "two\r\n lines", "end\\", "*",
 ]  # fmt: skip
 # What GitHub makes links of, in text that is not code
-GITHUB_LINKS = re.compile(r"@\w|(?<!\w)#\d|\w#\d|(?i:www\.)|://")
+GITHUB_LINKS = re.compile(r"@\w|(?<!\w)#\d|\w#\d|(?i:www\.)|(?i:\bGH-\d)|://")
 # Texts of such pieces, which are likely to be markup
-markup = st.lists(st.sampled_from([*"\\`*_[]()<>!|~&$#@:/-+=.\n\t 1aé\u2028\u200b", "www.", "http://", "<!--"]))
+markup = st.lists(st.sampled_from([*"\\`*_[]()<>!|~&$#@:/-+=.\n\t 1aé\u2028\u200b", "www.", "http://", "GH-", "<!--"]))
 texts = st.one_of(markup.map("".join), st.sampled_from(HOSTILE), st.text(max_size=20))
 
 
@@ -65,7 +66,16 @@ def test_code_is_rendered_as_it_is(value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["@everyone", "team/project#1", "#7", "www.evil.example", "WWW.evil.example", "HTTPS://evil.example", "a@b.c"],
+    [
+        "@everyone",
+        "team/project#1",
+        "#7",
+        "www.evil.example",
+        "WWW.evil.example",
+        "HTTPS://evil.example",
+        "a@b.c",
+        "gh-1",
+    ],
 )
 def test_github_makes_no_link_or_mention_of_an_escaped_text(text: str) -> None:
     assert GITHUB_LINKS.search(text)
