@@ -30,11 +30,13 @@ $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro check-data curves predict dataset review seeds experiments experiment remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help install repro check-data curves predict dataset review seeds experiments experiment remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
 	@grep -E '^(# )?[A-Za-z-]+:.*## ' Makefile | sed -E 's/^(# )?([A-Za-z-]+):.*## (.*)/  make \2	\3/' | expand -t 20
+
+install: $(VENV)/installed  ## Install the environment
 
 repro: $(VENV)/installed  ## Install the environment, get the data and run the pipeline: dvc repro
 	@$(PY) -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # corrupt if DVC was killed in writing it

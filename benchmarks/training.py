@@ -6,8 +6,8 @@ The programs take turns on the same data, each in a process of its own, so that 
 all of them. Each trains for two epochs, of which the second counts, because the first includes TensorFlow's tracing.
 Ratios are taken within a turn. TURNS is 5 by default.
 
-"of the peak" is the speed as a share of that of TensorFlow's float32 matrix product in the same turn, with its default
-settings.
+"of the peak" compares the operations of each program with the speed of TensorFlow's float32 matrix product in the
+same turn, with its default settings. It needs Linux, to give a process one core.
 """
 
 import os
@@ -18,10 +18,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmarks.pipeline import EPOCHS
+from classifier.errors import UserError
+from classifier.params import PARAMS, load_params
 from project import cli
 from project.paths import TRAINING_SPLIT
 
 TURNS = 5
+RECIPE = ("cnn", "adam", 128)  # of benchmarks.plain: architecture, optimizer, batch size
 PLAIN, PIPELINE, PEAK = "plain Keras", "this pipeline", "matrix product"
 PROGRAMS = {
     PLAIN: ["benchmarks.plain", str(TRAINING_SPLIT), str(EPOCHS)],
@@ -44,7 +47,7 @@ def run(program: list[str], cores: list[int]) -> list[float]:
 def turn(cores: list[int]) -> list[dict[str, object]]:
     """One row per training program."""
     found = {name: run(program, cores) for name, program in PROGRAMS.items()}
-    (plain,), (pipeline, operations), (peak,) = found[PLAIN], found[PIPELINE], found[PEAK]
+    plain, (peak,) = found[PLAIN][0], found[PEAK]
     return [
         {
             "cores": len(cores),
@@ -53,7 +56,7 @@ def turn(cores: list[int]) -> list[dict[str, object]]:
             "ratio to plain Keras": speed / plain,
             "of the peak": speed * operations / peak,
         }
-        for name, speed in ((PLAIN, plain), (PIPELINE, pipeline))
+        for name, (speed, operations) in ((name, found[name]) for name in (PLAIN, PIPELINE))
     ]
 
 
@@ -61,6 +64,13 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("turns", nargs="?", type=cli.number(int, 1), default=TURNS, metavar="TURNS")
     turns = parser.parse_args().turns
+    params = load_params()
+    if (params.model.architecture, params.train.optimizer, params.train.batch_size) != RECIPE:
+        raise UserError(
+            f"the plain script has the recipe {RECIPE}, {PARAMS} another one; compare on a branch that has it"
+        )
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("this system cannot give a process one core; Linux can")
     every = sorted(os.sched_getaffinity(0))
     counts = sorted({1, len(every)})
     with tqdm(total=turns * len(counts), desc="turns of two trainings") as progress:
