@@ -48,17 +48,21 @@ def find(folder: Path) -> list[Folders]:
     Raises:
         UserError: there are not 2 to MAX_CLASSES classes, one has no files or a subfolder, or one is only in test.
     """
-    subfolders = _subfolders(folder)
-    if {path.name for path in subfolders} == set(SPLITS) and all(map(_subfolders, subfolders)):
-        found = [_find_classes(folder / split) for split in SPLITS]
-    else:
-        found = [_find_classes(folder)]
+    found = [_find_classes(part) for part in _parts(folder)]
     if not 2 <= len(found[0]) <= MAX_CLASSES:
         number = f"{len(found[0])} subfolders with pictures"
         raise UserError(f"{one_line(folder)}: {number}; 2 to {MAX_CLASSES} are needed, one for each class")
     if unknown := found[-1].keys() - found[0].keys():
         raise UserError(f"{one_line(folder / SPLITS[1] / min(unknown))}: the class has no folder in {SPLITS[0]}")
     return found
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folders that have those of the classes: a folder itself, or its subfolders for training and test."""
+    subfolders = _subfolders(folder)
+    if {path.name for path in subfolders} == set(SPLITS) and all(map(_subfolders, subfolders)):
+        return [folder / split for split in SPLITS]
+    return [folder]
 
 
 def _find_classes(folder: Path) -> Folders:
@@ -133,7 +137,8 @@ def check(training: Collection, test: Collection, class_names: list[str]) -> Non
 
 def notes(folder: Path, training: Collection, test: Collection, class_names: list[str]) -> Iterator[str]:
     """What else a user should know about the dataset that a folder has become, one line each."""
-    if outside := [one_line(path) for path in files.visible(folder) if not path.is_dir()]:
+    folders = dict.fromkeys([folder, *_parts(folder)])
+    if outside := [one_line(path) for each in folders for path in files.visible(each) if not path.is_dir()]:
         yield f"files outside of the classes' folders, which are left out: {_examples(outside)}"
     paths = training.paths + test.paths
     images = np.concatenate([training.images, test.images])

@@ -106,7 +106,9 @@ def convert(picture: Image.Image, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """A picture of any other mode as RGB with 8 bits per channel, on white where it is transparent."""
     if image.mode.startswith("I"):  # 0 to 65535
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+        grey, transparent = np.asarray(image), image.info.get("transparency", -1)  # of PNG: one intensity
+        image = Image.fromarray((grey / 257).round().astype(np.uint8))
+        image.putalpha(Image.fromarray(255 * (grey != transparent).astype(np.uint8)))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

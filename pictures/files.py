@@ -1,6 +1,6 @@
 """Files that are given on the command line, and folders that are written."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -36,24 +36,41 @@ def visible(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def pictures_in(path: Path) -> list[Path]:
-    """All files in a folder and in the folders below it. A path that is not a folder is returned as it is.
+def pictures_in(paths: Iterable[Path]) -> tuple[list[Path], list[UserError]]:
+    """All files among some paths and in the folders among them and below, each once; and the errors of folders.
 
-    Raises:
-        UserError: the folder has no files, or cannot be read.
+    A path that is not a folder is returned as it is. Errors: a folder cannot be read, or there are no files in it.
     """
-    files = list(_walk(path)) if path.is_dir() else [path]
-    if not files:
-        raise UserError(f"{one_line(path)}: a folder without pictures")
-    return files
+    found: dict[Path, None] = {}
+    errors: list[UserError] = []
+    for path in paths:
+        known = len(errors)
+        files = list(_walk(path, errors)) if _is_folder(path) else [path]
+        found |= dict.fromkeys(files)
+        if not files and len(errors) == known:
+            errors.append(UserError(f"{one_line(path)}: a folder without pictures"))
+    return list(found), errors
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in visible(folder):
-        if path.is_dir() and not path.is_symlink():  # a link may lead back to this folder
-            yield from _walk(path)
-        elif not path.is_dir():
+def _walk(folder: Path, errors: list[UserError]) -> Iterator[Path]:
+    try:
+        inside = visible(folder)
+    except UserError as error:
+        errors.append(error)
+        return
+    for path in inside:
+        if not _is_folder(path):
             yield path
+        elif not path.is_symlink():  # a link may lead back to this folder
+            yield from _walk(path, errors)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder, as far as it can be told: a name may be too long, or a folder above unreadable."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def for_each(paths: Collection[Path], action: Callable[[Path], Result]) -> tuple[dict[Path, Result], list[UserError]]:

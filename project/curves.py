@@ -9,7 +9,6 @@ reloads, and ends when the model is saved. The curves are those in the state tha
 import time
 import zipfile
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from classifier.errors import UserError
 from classifier.tables import CURVES
 from project import cli, paths
 
-FIGURE = Path("curves.png")  # git ignores it
 SECONDS = 1  # between two looks at the file
 
 
@@ -57,13 +55,13 @@ def read() -> pd.DataFrame:
 
 def draw(curves: pd.DataFrame) -> None:
     """Write the figure, and print the values of the last epoch."""
-    figure, panels = figures.curve_axes(f"Training in progress, after epoch {len(curves)}")
+    figure, panels = figures.curve_axes(f"Training, after epoch {len(curves)}")
     for score, axes in panels.items():
         epoch, validation = curves["epoch"], curves[f"val_{score}"]
         axes.plot(epoch, curves[score], "-o", markersize=3, color=figures.BLUE, label="training")
         axes.plot(epoch, validation, "--s", markersize=3, color=figures.ORANGE, label="validation")
     figures.legend_below(figure)
-    figures.write(FIGURE, figure)
+    figures.write(paths.LIVE_CURVES, figure)
     last = curves.iloc[-1]
     print(f"epoch {last['epoch']:.0f}: val_loss {last['val_loss']:.4f}, val_accuracy {last['val_accuracy']:.4f}")
 

@@ -1,4 +1,4 @@
-"""The path of every file that review, experiments, benchmarks and tests read or write, relative to the top folder.
+"""The path of every file that is read or written outside of the stages, relative to the top folder.
 
 The stages do not use it: dvc.yaml gives them their paths on the command line.
 """
@@ -37,6 +37,11 @@ EXPERIMENTS_FIGURE = Path("docs/experiments.png")
 
 MODEL_CARD = Path("docs/model-card.md")
 
-# The page that dvc plots fills in, and what a review writes by default
+# The page that dvc plots fills in
 PLOTS_PAGE = Path(".dvc/plots.html")
+
+# What git ignores: a review by default, the curves of a training in progress, predictions by default, a user's dataset
 REPORT = Path("report")
+LIVE_CURVES = Path("curves.png")
+PREDICTED = Path("predictions")
+OWN_DATASET = Path("data/own")

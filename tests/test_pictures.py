@@ -1,6 +1,7 @@
 """Picture files become images of a dataset; the model classifies them, and a folder of them becomes a dataset."""
 
 import base64
+import errno
 import io
 import json
 import os
@@ -10,10 +11,11 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 from sklearn.datasets import load_digits, load_sample_images
 
-from classifier import artifacts, tables
+from classifier import artifacts, model_file, models, tables
 from classifier.dataset import Split, read_split, save_split
 from classifier.errors import UserError
 from classifier.notation import percent
@@ -150,6 +152,12 @@ def grey_16_bits() -> Image.Image:
     return Image.fromarray(np.asarray(t_shirt().convert("L")).astype(np.uint16) * 257 ^ 64)
 
 
+def with_transparent_16_bits() -> Image.Image:
+    """Its white background is transparent."""
+    pixels = np.asarray(grey_16_bits())
+    return Image.fromarray(np.where(pixels > 65_000, np.uint16(7), pixels))
+
+
 def turned() -> dict[str, Any]:
     """Options with EXIF data: the picture is shown correctly after a quarter turn clockwise."""
     exif = Image.Exif()
@@ -193,6 +201,7 @@ GREY_FILES: dict[str, tuple[str, Callable[[], Image.Image], dict[str, Any]]] = {
     "png-grey": ("a.png", lambda: t_shirt().convert("L"), {}),
     "png-grey-alpha": ("a.png", lambda: with_alpha("LA"), {}),
     "png-16-bits": ("a.png", grey_16_bits, {}),
+    "png-16-bits-alpha": ("a.png", with_transparent_16_bits, {"transparency": 7}),
     "tiff-16-bits": ("a.tif", grey_16_bits, {}),
     "pgm-16-bits": ("a.pgm", grey_16_bits, {}),
 }
@@ -222,7 +231,11 @@ def jpeg(tmp_path: Path) -> bytes:
 
 
 def large(tmp_path: Path, side: int) -> bytes:
-    return save(tmp_path / "whole.png", Image.new("1", (side, side))).read_bytes()
+    """The header of a large PNG file, which is enough to refuse it."""
+    content = bytearray(png(tmp_path))
+    content[16:24] = 2 * side.to_bytes(4)
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
+    return bytes(content)
 
 
 def numbers(tmp_path: Path, kind: type) -> bytes:
@@ -283,6 +296,7 @@ def test_damaged_files_are_images_or_refused_in_one_line(tmp_path: Path) -> None
     assert refused > 70
 
 
+@pytest.mark.slow
 def test_a_photo_of_40_megapixels_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
     path = save(tmp_path / "photo.jpg", t_shirt().resize((8000, 5000), Image.Resampling.NEAREST), **turned())
     program = (
@@ -302,15 +316,33 @@ def test_folders_are_searched_without_files_of_the_system(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "a/loop").symlink_to(tmp_path)
-    assert [str(path.relative_to(tmp_path)) for path in files.pictures_in(tmp_path)] == [
-        "a/c.png",
-        "a/no-suffix",
-        "b.png",
-    ]
-    assert files.pictures_in(tmp_path / "b.png") == [tmp_path / "b.png"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="empty: a folder without pictures"):
-        files.pictures_in(tmp_path / "empty")
+    found, errors = files.pictures_in([tmp_path / "b.png", tmp_path])
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["b.png", "a/c.png", "a/no-suffix"]
+    assert errors == []
+
+
+def test_folders_that_are_empty_or_cannot_be_read_are_errors_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("empty", "a", "a/locked", "a/z"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a/z/c.png").touch()
+    iterdir = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder.name == "locked":  # root can read every folder
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    too_long = Path("x" * 300)
+    found, errors = files.pictures_in([tmp_path / "empty", too_long, tmp_path / "a"])
+    assert found == [too_long, tmp_path / "a/z/c.png"], "loading it reports that its name is too long"
+    assert [str(error) for error in errors] == [
+        f"{tmp_path}/empty: a folder without pictures", f"{tmp_path}/a/locked: Permission denied",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="too long"):
+        convert.load(too_long, SHAPE)
 
 
 # Predictions
@@ -321,17 +353,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with params.yaml, an untrained model for 32×20 pixels, and no training images."""
     folder = tmp_path_factory.mktemp("untrained")
     shutil.copy(ROOT / "params.yaml", folder)
-    program = (
-        "import sys; from pathlib import Path; import numpy as np\n"
-        "from classifier import model_file, runtime; from classifier.params import load_params\n"
-        "params = load_params()\n"
-        "runtime.start(params.runtime)\n"
-        "import keras; from classifier import models\n"
-        "keras.utils.set_random_seed(1)\n"
-        "network = models.build(params.model, np.zeros((1, 32, 20), np.uint8), 10)\n"
-        "model_file.write_model(Path('models/model.keras'), network)"
-    )
-    run(folder, "-c", program)
+    keras.utils.set_random_seed(1)
+    network = models.build(load_params(folder / "params.yaml").model, np.zeros((1, 32, 20), np.uint8), 10)
+    model_file.write_model(folder / "models/model.keras", network)
     return folder
 
 
@@ -391,7 +415,7 @@ def test_predictions_replace_nothing_else(
 def failure(monkeypatch: pytest.MonkeyPatch, main: Callable[[], None], *arguments: str) -> str:
     """The message with which a command fails."""
     monkeypatch.setattr(sys, "argv", ["command", *arguments])
-    with pytest.raises(SystemExit) as ended, cli.one_line_errors("command"):
+    with pytest.raises(SystemExit) as ended, cli.one_line_errors("command", lists=True):
         main()
     return str(ended.value)
 
@@ -512,7 +536,7 @@ def test_only_the_block_of_the_dataset_changes(photos: Photos) -> None:
     assert "order\n    - a\n    - b\n  files:" in after
     assert len(comments) == 4
     assert all(comment in after for comment in comments)
-    assert "- data/own  # python -m pictures.dataset photos --size 28 --test-fraction 0.2 --seed 1\n" in after
+    assert "- data/own  # python -m pictures.dataset photos --size 28 --seed 1 --test-fraction 0.2\n" in after
     photos.convert()
     assert Path("params.yaml").read_text() == after
 
@@ -537,6 +561,10 @@ def test_a_folder_that_is_split_already_stays_split(photos: Photos, capsys: pyte
     assert sorted(image.tobytes() for image in splits["train"].images) == images_of(training)
     assert sorted(image.tobytes() for image in splits["test"].images) == images_of(test)
     assert "note: classes without a test image, whose recall is not measured: 1 (b)" in capsys.readouterr().out
+    photos.add("test", 1)
+    photos.convert()
+    assert "note: files outside of the classes' folders, which are left out: 1 (photos/test/" in capsys.readouterr().out
+    assert "--test-fraction" not in Path("params.yaml").read_text()
     photos.add("test/c", 1)
     assert "photos/test/c: the class has no folder in train" in photos.failure()
 

@@ -25,8 +25,9 @@ def build_network(architecture: str) -> keras.Model:
     return models.build(settings, IMAGES, 10)
 
 
-def train_resnet() -> keras.Model:
-    """Train a residual network, so that its batch normalization does not have its initial statistics and weights."""
+@pytest.fixture(scope="module")
+def trained() -> keras.Model:
+    """A trained residual network, whose batch normalization does not have its initial statistics and weights."""
     model = build_network("resnet")
     model.compile("sgd", loss="categorical_crossentropy")
     model.fit(IMAGES, np.eye(10)[np.arange(30) % 10], batch_size=10, epochs=2, verbose=0)
@@ -77,16 +78,16 @@ def test_batch_normalization_gives_the_outputs_of_keras() -> None:
     np.testing.assert_allclose(ours(x, training=False), theirs(x, training=False), rtol=2 / 200, atol=0.02)
 
 
-def test_a_folded_network_has_keras_layers_only_and_the_same_outputs() -> None:
-    model = train_resnet()
-    folded = normalization.fold(model)
+def test_a_folded_network_has_keras_layers_only_and_the_same_outputs(trained: keras.Model) -> None:
+    folded = normalization.fold(trained)
     assert {type(layer).__module__.split(".")[0] for layer in folded.layers} == {"keras"}
     assert not [layer for layer in folded.layers if isinstance(layer, layers.BatchNormalization)]
-    np.testing.assert_allclose(folded.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(folded.predict(IMAGES, verbose=0), trained.predict(IMAGES, verbose=0), atol=1e-5)
 
 
-def test_keras_alone_loads_the_saved_model(tmp_path: Path) -> None:
-    folded = normalization.fold(train_resnet())
+@pytest.mark.slow
+def test_keras_alone_loads_the_saved_model(trained: keras.Model, tmp_path: Path) -> None:
+    folded = normalization.fold(trained)
     model_file.write_model(tmp_path / "model.keras", folded)
     np.save(tmp_path / "images.npy", IMAGES)
     program = (

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import Project
+from classifier import tables
+from project import paths
+from tests.conftest import ROOT, Project
+from tests.test_arithmetic import not_known_on_untested_cpus
 
 STAGES = ["fetch", "prepare", "train", "evaluate", "plot"]
 
@@ -61,7 +64,6 @@ def on_branch(project: Project) -> Iterator[Project]:
     project.git("checkout", "-qB", "experiment", "main")
     yield project
     project.git("checkout", "-qf", "main")
-    project.dvc("checkout")
 
 
 def test_the_results_are_complete_and_consistent(project: Project) -> None:
@@ -98,6 +100,12 @@ def test_metrics_and_plots_are_in_git_and_data_and_model_are_not(project: Projec
     assert not [path for path in tracked if path.startswith(("data/", "models/")) and not path.endswith(".gitignore")]
 
 
+@not_known_on_untested_cpus
+def test_train_has_found_the_committed_result_of_every_operation_on_this_cpu(project: Project) -> None:
+    found, committed = (tables.read_operations(folder / paths.ARITHMETIC) for folder in (project.folder, ROOT))
+    pd.testing.assert_frame_equal(found, committed)
+
+
 def test_a_second_repro_runs_no_stage(project: Project) -> None:
     output = project.dvc("repro")
     assert find_stages(output) == []
@@ -129,6 +137,8 @@ def test_an_experiment_runs_only_the_affected_stages_and_dvc_shows_the_differenc
     metrics = json.loads(on_branch.dvc("metrics", "diff", "main", "--json"))
     assert set(metrics["metrics/evaluate.json"]) >= {"test.loss", "test.accuracy"}
     assert "| metrics/evaluate.json | test.loss" in on_branch.dvc("metrics", "diff", "main", "--md")
+    on_branch.git("checkout", "-q", "main")
+    on_branch.dvc("checkout")
 
 
 def test_an_invalid_param_is_a_one_line_error_and_the_old_value_restores_the_results(on_branch: Project) -> None:

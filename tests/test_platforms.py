@@ -5,26 +5,33 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from experiments import apply
+from project import cli, stale, verify
 from tests.conftest import ROOT, Project
 
 TOOLS = ("env", "expand", "git", "grep", "make", "rm", "sed", "sh", "test", "touch")  # what README.md needs
 
 
-@pytest.mark.parametrize("module", ["project.stale", "project.verify", "review", "experiments.apply"])
-def test_a_command_says_in_one_line_that_git_is_missing(tmp_path: Path, module: str) -> None:
-    arguments = ["baseline"] if module == "experiments.apply" else []
-    result = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env={"PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 1
-    assert result.stderr == f"error: {module}: git is not installed, or not on PATH\n"
+def test_a_command_says_in_one_line_that_git_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "review"]
+    result = subprocess.run(command, cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (1, "error: review: git is not installed, or not on PATH\n")
+
+
+@pytest.mark.parametrize("command", [stale, verify, apply])
+def test_other_commands_find_that_git_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: ModuleType
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["command", *["baseline"][: command is apply]])
+    with pytest.raises(SystemExit) as end, cli.one_line_errors("name"):
+        command.main()
+    assert end.value.code == "error: name: git is not installed, or not on PATH"
 
 
 def test_an_address_that_dvc_cannot_save_is_a_one_line_error(new_project: Callable[[], Project]) -> None:

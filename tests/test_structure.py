@@ -4,6 +4,7 @@ import ast
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def outputs(stage: dict[str, Any]) -> list[Any]:
     return [*stage.get("outs", []), *stage.get("metrics", [])]
 
 
+@cache
 def find_imports(file: Path) -> set[Path]:
     """The modules of the project that a file imports, at its top level or in functions."""
     names: set[str] = set()

@@ -6,7 +6,8 @@ after an update of vl-convert-python, which contains the scripts.
 
 import vl_convert
 
-from project import paths
+from classifier import artifacts
+from project import cli, paths
 
 VEGA_LITE = "5.20"  # the newest that reads DVC's templates, which are written for version 5
 
@@ -34,6 +35,13 @@ def page() -> str:
     return TEMPLATE.format(scripts=scripts.replace("</script", "<\\/script"))
 
 
-if __name__ == "__main__":
-    paths.PLOTS_PAGE.write_text(page(), encoding="utf-8", newline="\n")
+def main() -> None:
+    cli.parser(__doc__).parse_args()
+    with artifacts.replacing(paths.PLOTS_PAGE) as temporary:
+        temporary.write_text(page(), encoding="utf-8", newline="\n")
     print(f"{paths.PLOTS_PAGE}: {paths.PLOTS_PAGE.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors("tools.plots_page"):
+        main()
