@@ -21,7 +21,7 @@ from classifier.params import PARAMS, load_yaml
 from project import paths, seeds
 from project.repository import WORKSPACE
 from project.snapshot import DESCRIBING, describe, snapshot
-from project.stale import stale
+from project.stale import main, stale
 from review import __main__
 from review.report import PICTURES
 from review.revisions import read
@@ -476,20 +476,23 @@ def test_a_commit_whose_paths_lead_out_of_its_folder_writes_nothing_there(projec
     assert Path("params.yaml") in hostile.files()
 
 
-def test_errors_are_one_line(project: Project, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "review", "main"]
+def test_a_shallow_clone_is_noted_or_refused_with_the_remedy(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     shallow = Project(tmp_path / "shallow")
     project.git("checkout", "-qB", "branch")
     project.git("clone", "-q", "--depth", "1", "--branch", "branch", project.folder.as_uri(), str(shallow.folder))
-    result = shallow.run(*command, check=False)
+    monkeypatch.chdir(shallow.folder)
+    note = "> **Note:** This clone is shallow: looks at the test set in commits that it lacks are not counted."
+    assert note in review(monkeypatch, "branch")
     expected = "this clone is shallow and does not reach main; run git fetch --unshallow, or fetch that branch"
-    assert (result.returncode, result.stderr) == (1, f"error: review: {expected}\n")
-    text = shallow.run(*command[:-1], "branch").stdout
-    assert "> **Note:** This clone is shallow: looks at the test set in commits that it lacks are not counted." in text
-    (tmp_path / "elsewhere").mkdir()
-    result = subprocess.run(
-        command, cwd=tmp_path / "elsewhere", env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    )
+    with pytest.raises(UserError, match=f"^{re.escape(expected)}$"):
+        review(monkeypatch, "main")
+
+
+def test_a_folder_outside_of_the_project_is_a_one_line_error(tmp_path: Path) -> None:
+    command, environment = [sys.executable, "-m", "review", "main"], {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     expected = "this is not a DVC project in a git repository; run from the project's top folder"
     assert (result.returncode, result.stderr) == (1, f"error: review: {expected}\n")
 
@@ -541,14 +544,20 @@ def test_a_stage_that_dvc_yaml_does_not_declare_hides_no_change_of_code(project:
     assert after.origin.code != before.origin.code
 
 
-def test_stale_results_are_reported(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stale_results_are_reported(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     edit("params.yaml", "epochs: 25", "epochs: 24")
     reason = "train: param train modified"
     assert f"Note:** The results of workspace are stale ({reason})" in review(monkeypatch, "HEAD")
     project.git("commit", "-qam", "stale")
-    result = project.run(sys.executable, "-m", "project.stale", "HEAD", check=False)
-    assert (result.returncode, result.stdout.splitlines()[1:]) == (1, [reason])
-    assert project.run(sys.executable, "-m", "project.stale", "HEAD^").stdout == "The results of HEAD^ are up to date\n"
+    monkeypatch.setattr(sys, "argv", ["stale", "HEAD"])
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main()
+    assert capsys.readouterr().out.splitlines()[-1] == reason
+    monkeypatch.setattr(sys, "argv", ["stale", "HEAD^"])
+    main()
+    assert capsys.readouterr().out == "The results of HEAD^ are up to date\n"
 
 
 def test_what_points_outside_of_the_repository_is_named_and_no_request_is_sent(
