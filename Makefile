@@ -46,19 +46,19 @@ repro: $(VENV)/installed  ## Install the environment, get the data and run the p
 check-data: $(VENV)/installed  ## Hash DVC's cache and the outputs, and remove what is damaged
 	$(PY) -m project.integrity
 
-curves: $(VENV)/installed  ## Draw the learning curves of a training in progress, after each epoch: curves.png
+curves: $(VENV)/installed  ## Draw the learning curves of a training in progress into curves.png, after each epoch
 	$(PY) -m project.curves
 
 # IMAGE is one path, which may contain spaces, or several paths or patterns
-predict: $(VENV)/installed  ## Classify IMAGE=photo.jpg, several pictures or a folder: predictions/predictions.png
+predict: $(VENV)/installed  ## Classify IMAGE=photo.jpg, several pictures or a folder; writes predictions/predictions.png
 	@test -n "$$IMAGE" || { echo 'error: no picture given; set IMAGE=…' >&2; exit 1; }
 	@if test -e "$$IMAGE"; then set -- "$$IMAGE"; else set -- $$IMAGE; fi; $(PY) -m pictures.predict -- "$$@"
 
-dataset: $(VENV)/installed  ## Make a dataset of FOLDER=photos with a subfolder per class: NAME="My things", SIZE=28 pixels
+dataset: $(VENV)/installed  ## Make a dataset of FOLDER=photos, which has a subfolder per class; options: NAME="My things" SIZE=28
 	@test -n "$$FOLDER" || { echo 'error: no folder given; set FOLDER=…' >&2; exit 1; }
 	$(PY) -m pictures.dataset --name="$$NAME" --size="$${SIZE:-28}" -- "$$FOLDER"
 
-review: $(VENV)/installed  ## Compare HEAD=workspace with BASE=main and test the difference for significance: report/report.html
+review: $(VENV)/installed  ## Compare HEAD=workspace with BASE=main and test the difference for significance; writes report/report.html
 	$(PY) -m review -- "$${BASE:-main}" "$${HEAD:-workspace}"
 
 RUNNER := $(if $(CLUSTER),--cluster "$$CLUSTER",--jobs "$${JOBS:-1}")
@@ -74,7 +74,7 @@ experiment: $(VENV)/installed  ## Put NAME=resnet of experiments.yaml into the w
 	$(PY) -m experiments.apply -- "$$NAME"
 
 STORAGE := $(filter azure gs s3 ssh webdav,$(patsubst webdavs,webdav,$(firstword $(subst ://, ,$(URL)))))
-remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Share data and models at URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder
+remote: $(VENV)/installed $(STORAGE:%=extra-%)  ## Set the DVC remote to URL=s3://…, ssh://…, webdavs://…, gs://…, azure://… or a folder
 	@test -n "$$URL" || { echo 'error: no storage given; set URL=…' >&2; exit 1; }
 	@if printf %s "$$URL" | LC_ALL=C grep -q '[^ -~]'; then \
 		echo 'error: DVC cannot save a URL with characters beyond ASCII; a relative path can avoid them' >&2; exit 1; fi

@@ -1,6 +1,6 @@
 """Train the named experiments of experiments.yaml that are missing, and write their table and figure.
 
-    python -m experiments
+    python -m experiments [NAME ...]
 
 They run in DVC's queue, or on a Ray cluster. What each seed reached is kept in metrics/seeds/ as soon as its run has
 finished. An experiment is in the table, compared with the baseline, once all of its seeds are trained with the current
@@ -20,6 +20,7 @@ from project.repository import open_repo
 def main() -> None:
     parser = cli.parser(__doc__)
     runner.add_options(parser)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of experiments.yaml; default all")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--again", metavar="NAME", help="repeat an experiment's first seed and compare the bits")
     instead.add_argument("--table", action="store_true", help="write the table and the figure, and train nothing")
@@ -27,14 +28,14 @@ def main() -> None:
     run_all = runner.select_runner(options)
     wanted = plan.load()
     experiments = plan.experiments(wanted)
-    if options.cluster and (options.again or options.table):
-        raise UserError("--again and --table use this machine, not a cluster")
+    if (options.cluster or options.names) and (options.again or options.table):
+        raise UserError("--again and --table take no names and no --cluster")
     if options.again:
         repeat(plan.find_experiment(experiments, options.again))
     else:
         print(f"{publish(experiments, wanted)} of {len(experiments)} experiments are complete")
         if not options.table:
-            complete(experiments, wanted, run_all)
+            complete(experiments, options.names, wanted, run_all)
 
 
 def publish(experiments: list[Experiment], wanted: Plan) -> int:
@@ -44,10 +45,11 @@ def publish(experiments: list[Experiment], wanted: Plan) -> int:
     return len(runs)
 
 
-def complete(experiments: list[Experiment], wanted: Plan, run_all: Runner) -> None:
-    """Train the missing runs, and publish what there is after each."""
+def complete(experiments: list[Experiment], names: list[str], wanted: Plan, run_all: Runner) -> None:
+    """Train the missing runs of the named experiments, or of all, and publish what there is after each."""
+    chosen = [plan.find_experiment(experiments, name) for name in names] or experiments
     with open_repo() as repo:
-        for _ in train(repo, {each.recipe: each.changes for each in experiments}, wanted.seeds, run_all):
+        for _ in train(repo, {each.recipe: each.changes for each in chosen}, wanted.seeds, run_all):
             publish(experiments, wanted)
 
 

@@ -62,17 +62,17 @@ def judge(change: Change, split: str, before: Sample, after: Sample, looks: int 
     level = LEVEL / looks if change.difference > 0 else LEVEL  # of the verdict that may come
     needed = seeds_needed(change, (before.runs, after.runs), MARGIN, level)
     if needed is None:
-        return Verdict("Undecided: more seeds cannot tell", f"{reason} {_too_few_images(change)}")
+        return Verdict("Undecided: too few images", f"{reason} {_too_few_images(change)}")
     if needed <= min(before.runs, after.runs):
-        return Verdict("Undecided: the difference is close to a limit", f"{reason} More seeds may tell.")
+        return Verdict("Undecided: the difference is close to a limit", f"{reason} More seeds may decide.")
     operations = sum(max(0, needed - sample.runs) * sample.operations for sample in (before, after))
     hours = operations / (SPEED_OF_A_CORE * (os.cpu_count() or 1)) / 3600
     time = f" (about {max(hours, 0.1):.1f} hours here)" if all(sample.operations for sample in (before, after)) else ""
-    return Verdict(f"Undecided: about {needed} seeds of each would tell{time}", reason)
+    return Verdict(f"Undecided: about {needed} seeds of each are needed{time}", reason)
 
 
 def _too_few_images(change: Change) -> str:
-    """Why more seeds cannot tell."""
+    """Why more seeds would not decide it."""
     smallest = 100 * 2 * change.images**0.5
     return (
         f"The recipes err on different images, so that {smallest:.2f} points is about the smallest difference that "

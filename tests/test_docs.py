@@ -17,7 +17,7 @@ from experiments import table
 from experiments.seeds import current
 from project import seeds
 from project.text import mean_and_sd
-from tests.conftest import ROOT
+from tests.conftest import ROOT, of_the_published_recipe
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -102,6 +102,7 @@ def test_every_module_is_in_the_layout() -> None:
         assert named == {path.name for path in (ROOT / package).glob("*.py")}
 
 
+@of_the_published_recipe
 def test_the_readme_quotes_the_committed_metrics() -> None:
     readme = read(README)
     for split, scores in json.loads(read(ROOT / "metrics/evaluate.json")).items():
@@ -109,12 +110,14 @@ def test_the_readme_quotes_the_committed_metrics() -> None:
         assert f"| {split} | {scores['loss']:.4f} | {percent(scores['accuracy'])} | {macro} |" in readme
 
 
+@of_the_published_recipe
 def test_the_readme_quotes_the_accuracy_of_the_committed_params_over_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     accuracy = current(seeds.recipe(load_yaml(ROOT / "params.yaml")))["accuracy"]
     assert mean_and_sd(accuracy.mean(), accuracy.std(), len(accuracy)) in unwrap(read(README))
 
 
+@of_the_published_recipe
 def test_the_readme_quotes_the_highest_accuracy_of_the_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     best = max(table.read(), key=lambda row: row.accuracy)
@@ -128,6 +131,7 @@ def test_the_readme_quotes_the_verdict_of_the_example_review() -> None:
     assert verdict in unwrap(readme)
 
 
+@of_the_published_recipe
 def test_the_page_of_experiments_quotes_the_committed_table_and_its_differences(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

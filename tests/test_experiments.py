@@ -27,7 +27,7 @@ from experiments.seeds import current
 from project import paths, seeds
 from project.seeds import recipe
 from project.significance import LEVEL, compare
-from tests.conftest import ROOT, Project, is_training, restore_signals, wait_until
+from tests.conftest import ROOT, Project, is_training, of_the_published_recipe, restore_signals, wait_until
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
 ONLY_TABLE = ("python", "-m", "experiments", "--table")
@@ -134,6 +134,27 @@ def test_an_experiment_is_not_mixed_with_changes_of_the_params_that_are_not_comm
     project.git("commit", "-qam", "wrong params")
     with pytest.raises(UserError, match=r"^params\.yaml: train\.epochs: should be a valid integer, not 'many'"):
         apply.find("flipped")
+
+
+def test_only_the_named_experiments_are_trained(
+    new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(new_project().folder)
+    paths.EXPERIMENTS.write_text(EXAMPLE)
+    wanted = plan.load()
+    listed = {each.name: each for each in plan.experiments(wanted)}
+    asked: dict[str, Any] = {}
+
+    def note(repo: Any, runs: dict[str, Any]) -> Iterator[str]:
+        asked.update(runs)
+        return iter(())
+
+    __main__.complete([*listed.values()], ["flipped"], wanted, note)
+    assert [*asked] == [f"seed-{seed}-of-{listed['flipped'].recipe}" for seed in (1, 2)]
+    __main__.complete([*listed.values()], [], wanted, note)
+    assert len(asked) == 4
+    with pytest.raises(UserError, match="flopped"):
+        __main__.complete([*listed.values()], ["flopped"], wanted, note)
 
 
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,7 +300,7 @@ def test_the_row_of_an_experiment_that_is_not_complete_is_kept_and_marked() -> N
     [
         ("Better", "better or worse than the baseline"),
         ("Worse, by less than 0.3 points", "better or worse than the baseline"),
-        ("Undecided: more seeds cannot tell", "baseline, or no difference shown"),
+        ("Undecided: too few images", "baseline, or no difference shown"),
         (table.NOT_COMPARED, "baseline, or no difference shown"),
         (table.EARLIER, "earlier result, not compared"),
     ],
@@ -328,6 +349,7 @@ def test_only_runs_of_the_current_code_count(page: Path, monkeypatch: pytest.Mon
     assert table.read() == [row]
 
 
+@of_the_published_recipe
 def test_the_committed_table_is_that_of_the_seeds() -> None:
     wanted, rows = plan.load(), table.read()
     listed = plan.experiments(wanted)
@@ -338,6 +360,7 @@ def test_the_committed_table_is_that_of_the_seeds() -> None:
     assert table.markdown(rows) in paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8"), message
 
 
+@of_the_published_recipe
 def test_the_recipes_are_in_the_record_of_their_selection() -> None:
     recorded = {row["recipe"] for row in search.read().to_dict("records")}
     selected = [each for each in plan.experiments(plan.load()) if each.name in ("three-epochs", "flipped")]

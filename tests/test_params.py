@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from classifier.errors import UserError
 from classifier.params import load_params
-from tests.conftest import ROOT
+from tests.conftest import ROOT, of_the_published_recipe
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def params_file(tmp_path: Path) -> Path:
     return path
 
 
+@of_the_published_recipe
 def test_the_committed_params_are_those_of_the_original_scripts() -> None:
     params = load_params(ROOT / "params.yaml")
     assert params.train.epochs == 25

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from classifier.params import load_params
 from project import model_card, paths
 from tests.conftest import ROOT, Project
 
@@ -15,7 +16,8 @@ def test_the_model_card_is_that_of_the_committed_results(monkeypatch: pytest.Mon
     monkeypatch.chdir(ROOT)
     text = model_card.model_card()
     assert paths.MODEL_CARD.read_text(encoding="utf-8") == text, "python -m project.model_card writes it"
-    assert "| Shirt | " in text
+    for name in load_params(ROOT / "params.yaml").dataset.classes:
+        assert f"| {name} | " in text
 
 
 @pytest.mark.slow

@@ -266,9 +266,9 @@ def test_the_variance_over_seeds_is_pooled_over_recipes() -> None:
         (points(-0.15, 0.05, 0.02, 14), "Worse, by less than 0.3 points"),
         (points(0.05, 0.08, 0.06, 14), "Equivalent within ±0.3 points"),
         (points(0, 0, 0), "Equivalent within ±0.3 points"),
-        (points(0.2, 0.2, 0.04, 14), "Undecided: about 5 seeds of each would tell"),
-        (points(0, 0.2, 0.04, 14), "Undecided: about 5 seeds of each would tell"),
-        (points(0.2, 0.15, 0.18, 14), "Undecided: more seeds cannot tell"),
+        (points(0.2, 0.2, 0.04, 14), "Undecided: about 5 seeds of each are needed"),
+        (points(0, 0.2, 0.04, 14), "Undecided: about 5 seeds of each are needed"),
+        (points(0.2, 0.15, 0.18, 14), "Undecided: too few images"),
     ],
 )
 def test_the_verdict(change: Change, kind: str) -> None:
@@ -286,13 +286,13 @@ def test_an_undecided_verdict_says_how_long_the_seeds_take() -> None:
     for of_before, of_after in ((1, 1), (3, 1)):
         verdict = judge(change, "test", Sample(of_before, 1e16), Sample(of_after, 1e16))
         found = re.fullmatch(
-            r"Undecided: about \d+ seeds of each would tell \(about (\d+\.\d) hours here\)", verdict.kind
+            r"Undecided: about \d+ seeds of each are needed \(about (\d+\.\d) hours here\)", verdict.kind
         )
         assert found is not None, verdict.kind
         hours.append(float(found[1]))
     assert hours[0] > 0.1
     unknown = judge(change, "test", ONE_RUN, Sample(1, 1e16))
-    assert unknown.kind == "Undecided: about 5 seeds of each would tell"
+    assert unknown.kind == "Undecided: about 5 seeds of each are needed"
 
 
 def test_a_verdict_on_as_many_seeds_as_needed_does_not_ask_for_fewer() -> None:

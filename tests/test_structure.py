@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from project import paths as project_paths
 from project import seeds
-from tests.conftest import DVC_YAML, ROOT, STAGES
+from tests.conftest import DVC_YAML, ROOT, STAGES, of_the_published_recipe
 
 PACKAGES = ("stages", "classifier", "project", "review", "experiments", "pictures", "benchmarks", "tools", "tests")
 
@@ -184,6 +184,7 @@ def test_the_paths_of_results_are_those_of_dvc_yaml() -> None:
     assert {str(getattr(project_paths, name)) for name in stages} <= made
 
 
+@of_the_published_recipe
 def test_the_committed_model_has_the_hash_that_the_table_of_seeds_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = YAML(typ="safe").load(ROOT / "params.yaml")

@@ -8,6 +8,7 @@ import pytest
 
 from classifier import artifacts, scores, tables
 from classifier.errors import UserError
+from classifier.params import load_params
 from tests.conftest import ROOT
 
 NAMES = ["a", "b", "c"]
@@ -105,4 +106,4 @@ def test_the_committed_results_are_valid() -> None:
     predictions = tables.read_predictions(ROOT / "metrics/predictions.csv", names)
     assert len(tables.read_mistakes(ROOT / "plots/mistakes.npy", predictions)) > 0
     assert len(tables.read_history(ROOT / "plots/history.csv")) > 0
-    assert tables.read_summary(ROOT / "metrics/train.json")["epochs"] == 25
+    assert tables.read_summary(ROOT / "metrics/train.json")["epochs"] == load_params(ROOT / "params.yaml").train.epochs

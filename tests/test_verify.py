@@ -21,7 +21,7 @@ from classifier.errors import UserError
 from classifier.notation import percent
 from pictures import likeness
 from project import paths, verify
-from tests.conftest import RESULTS, ROOT, Project, is_untested_cpu
+from tests.conftest import RESULTS, ROOT, Project, is_untested_cpu, of_the_published_recipe
 from tests.test_pictures import check_predictions, most_probable
 
 
@@ -196,6 +196,7 @@ def test_few_test_images_and_all_negated_ones_are_unlike_the_training_images(ver
     assert all(likeness.differences(255 - images, usual))
 
 
+@of_the_published_recipe
 def test_the_committed_results_are_those_of_the_original_scripts() -> None:
     metrics = json.loads((ROOT / "metrics/evaluate.json").read_text())
     assert metrics["test"]["accuracy"] == pytest.approx(0.9073, abs=0.006)
