@@ -51,9 +51,10 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
             )  # fmt: skip
         failed = yield from _finished(repo, set(runs), jobs)
     except BaseException:
+        finished = {name for name, state in _states(repo).items() if state in ("Success", "Failed")}
         _end(_workers(repo))
-        _abandon(repo)
-        _remove(repo, runs.keys() - {name for name, state in _states(repo).items() if state == "Success"})
+        _abandon(repo, set(runs))
+        _remove(repo, runs.keys() - finished)
         raise
     if failed:
         raise UserError(f"{', '.join(failed)} failed; dvc queue logs NAME shows the reason")
@@ -80,7 +81,7 @@ def forget(repo: Repo, runs: set[str]) -> None:
     """
     if not _workers(repo):
         _remove_corrupt(Path(repo.tmp_dir, "exps/rwlock"))
-        _abandon(repo)
+        _abandon(repo, runs)
     if running := sorted(name for name, state in _states(repo).items() if name in runs and state == "Running"):
         raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
     _remove(repo, runs)
@@ -89,13 +90,18 @@ def forget(repo: Repo, runs: set[str]) -> None:
 
 
 def _take_queue(repo: Repo, runs: set[str]) -> None:
-    """Forget earlier runs of these names, and make sure that the queue has no others, which would run among them."""
-    forget(repo, runs)
-    if others := sorted(name for name, state in _states(repo).items() if state in ("Queued", "Running")):
+    """Make sure that the queue has no other runs, which would run among these, and forget earlier ones of these names.
+
+    Raises:
+        UserError: it has others, or one of these is running.
+    """
+    waiting = [name for name, state in _states(repo).items() if state in ("Queued", "Running")]
+    if others := sorted(set(waiting) - runs):
         raise UserError(
-            f"DVC's queue has other runs: {', '.join(others)}; dvc exp run --run-all finishes them, dvc queue remove "
-            "--queued removes those that wait"
+            f"DVC's queue has other runs: {', '.join(others)}; dvc exp run --run-all finishes them, dvc queue kill and "
+            "dvc queue remove NAME remove one"
         )
+    forget(repo, runs)
     _end(_workers(repo))  # an idle one would run the first task, and may not know CHECKPOINTS
 
 
@@ -152,10 +158,10 @@ def _end(processes: list[psutil.Process], number: int = signal.SIGKILL) -> None:
             process.kill()
 
 
-def _abandon(repo: Repo) -> None:
-    """End the running runs, which have no worker, and remove the copies of the project that they run in."""
+def _abandon(repo: Repo, runs: set[str]) -> None:
+    """End running runs, which have no worker, and remove the copies of the project that they run in."""
     queue = repo.experiments.celery_queue
-    abandoned = list(queue.iter_active())
+    abandoned = [entry for entry in queue.iter_active() if entry.name in runs]
     for entry in abandoned:
         file = queue.get_infofile_path(entry.stash_rev)
         _end(_processes(file), signal.SIGTERM)

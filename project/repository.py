@@ -76,7 +76,8 @@ def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
 def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
     """Run dvc in a folder, with this Python first on PATH, for the stages; `quiet` suppresses what it prints on stdout.
 
-    Ctrl-C, which DVC gets as well, is raised once DVC has ended: it detaches HEAD and stashes changes while it works.
+    An interruption is raised once DVC has ended, which a terminal's Ctrl-C interrupts as well: while it works, it
+    detaches HEAD and stashes changes.
 
     Raises:
         UserError: dvc failed; it has printed the reason.
@@ -85,11 +86,14 @@ def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     stdout = subprocess.DEVNULL if quiet else None
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout)
-    try:
-        process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise
+    interruption = None
+    while process.returncode is None:
+        try:
+            process.wait()
+        except KeyboardInterrupt as again:
+            interruption = again
+    if interruption:
+        raise interruption
     if process.returncode:
         raise UserError(f"dvc {' '.join(arguments)} failed")
 

@@ -115,7 +115,7 @@ def read_file(path: Path) -> pd.DataFrame:
         raise UserError(f"{str(error).rpartition(';')[0]}; {REMEDY}") from None
     if problem := _problem(table):
         raise UserError(f"{path}: {problem}; {REMEDY}")
-    return table.sort_values("seed", ignore_index=True)  # a merge may leave them in another order
+    return table.sort_values("seed", ignore_index=True)  # merged by hand, they may be in another order
 
 
 def read_all(folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:

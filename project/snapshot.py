@@ -25,6 +25,7 @@ from project.repository import WORKSPACE, unknown_revision
 
 LARGEST = 50 * 2**20  # bytes, of all results of a revision; what the stages write into git is far smaller
 MOST = 300  # files, of a folder; git is called for each
+INCOMPLETE = "git cannot read all files of this revision; git fetch --refetch gets those that a partial clone lacks"
 DESCRIBING = (PARAMS, paths.DVC_YAML, paths.DVC_LOCK)
 
 
@@ -191,7 +192,10 @@ LOCK = TypeAdapter(dict[str, Locked])
 
 
 class Description(NamedTuple):
-    """What a revision says of itself. params: of params.yaml. stages: of dvc.yaml. locked: those of dvc.lock."""
+    """What a revision says of itself. params: of params.yaml. stages: of dvc.yaml.
+
+    locked: what dvc.lock says of these stages and their outputs; what it says of others, DVC ignores.
+    """
 
     params: Any
     stages: dict[str, Stage]
@@ -207,7 +211,11 @@ def describe(folder: Path) -> Description:
     if missing := [path for path in DESCRIBING if not (folder / path).exists()]:
         raise UserError(f"{missing[0]} is missing")
     stages, locked = _parsed(STAGES, folder / paths.DVC_YAML), _parsed(LOCK, folder / paths.DVC_LOCK)
-    declared = {name: stage for name, stage in locked.items() if name in stages}  # DVC ignores the others
+    declared = {
+        name: stage.model_copy(update={"outs": [item for item in stage.outs if item.path in stages[name].outputs()]})
+        for name, stage in locked.items()
+        if name in stages
+    }
     return Description(load_yaml(folder / PARAMS), stages, declared)
 
 
@@ -240,7 +248,11 @@ def _entry(line: str) -> tuple[Path, Blob | None]:
     """An entry of a commit's tree. One that was made by hand can have a path that leads out of the folder."""
     about, _, path = line.partition("\t")
     mode, _, name, size = about.split()
-    return Path(path), Blob(name, int(size)) if mode.startswith("100") else None
+    if not mode.startswith("100"):
+        return Path(path), None
+    if not size.isdecimal():
+        raise UserError(INCOMPLETE)
+    return Path(path), Blob(name, int(size))
 
 
 def _content(blob: str) -> bytes:
@@ -253,6 +265,13 @@ def _md5_of_blob(blob: str) -> str:
 
 
 def _git(*arguments: str) -> bytes:
-    """What git prints; nothing if it fails. A clone with missing objects does not fetch them."""
+    """What git prints. A clone with missing objects does not fetch them.
+
+    Raises:
+        UserError: git failed.
+    """
     command = ["git", "-c", "protocol.allow=never", *arguments]
-    return subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if result.returncode:
+        raise UserError(INCOMPLETE)
+    return result.stdout

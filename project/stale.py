@@ -32,12 +32,7 @@ def stale(files: Snapshot, description: Description) -> list[str]:
     than dvc.yaml and dvc.lock in the top folder.
     """
     params, declared, locked = description
-    made = {
-        item.path: (name, item.md5)
-        for name, stage in locked.items()
-        for item in stage.outs
-        if item.path in declared[name].outputs()
-    }
+    made = {item.path: (name, item.md5) for name, stage in locked.items() for item in stage.outs}
     found = []
     for name, stage in declared.items():
         if name not in locked:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from statistics import NormalDist
 from typing import NamedTuple
 
 from classifier.notation import percent
@@ -62,7 +63,7 @@ def judge(change: Change, split: str, before: Sample, after: Sample, looks: int 
     level = LEVEL / looks if change.difference > 0 else LEVEL  # of the verdict that may come
     needed = seeds_needed(change, (before.runs, after.runs), MARGIN, level)
     if needed is None:
-        return Verdict("Undecided: too few images", f"{reason} {_too_few_images(change)}")
+        return Verdict("Undecided: too few images", f"{reason} {_too_few_images(change, level)}")
     if needed <= min(before.runs, after.runs):
         return Verdict("Undecided: the difference is close to a limit", f"{reason} More seeds may decide.")
     operations = sum(max(0, needed - sample.runs) * sample.operations for sample in (before, after))
@@ -71,9 +72,9 @@ def judge(change: Change, split: str, before: Sample, after: Sample, looks: int 
     return Verdict(f"Undecided: about {needed} seeds of each are needed{time}", reason)
 
 
-def _too_few_images(change: Change) -> str:
+def _too_few_images(change: Change, level: float) -> str:
     """Why more seeds would not decide it."""
-    smallest = 100 * 2 * change.images**0.5
+    smallest = 100 * NormalDist().inv_cdf(1 - level / 2) * change.images**0.5
     return (
         f"The recipes err on different images, so that {smallest:.2f} points is about the smallest difference that "
         "these images can show with any number of seeds."

@@ -10,11 +10,14 @@ from review.revisions import Revision
 
 ONLY_READER = "evaluate"
 JUDGES = (  # what a review runs, but for modules that stages run as well
-    "Makefile", "review", "project/cli.py", "project/paths.py", "project/repository.py", "project/scores.py",
-    "project/seeds.py", "project/significance.py", "project/snapshot.py", "project/stale.py", "project/text.py",
-    "project/verdict.py",
+    "review", "project/paths.py", "project/repository.py", "project/scores.py", "project/seeds.py",
+    "project/significance.py", "project/snapshot.py", "project/stale.py", "project/text.py", "project/verdict.py",
 )  # fmt: skip
-ENVIRONMENT = ("requirements.txt", "requirements", "stages/__main__.py")  # no deps, but all stages run with them
+ENVIRONMENT = (
+    "requirements.txt",
+    "requirements/cuda.txt",
+    "stages/__main__.py",
+)  # no deps, but all stages run with them
 REASONS = 5  # of stale results, in a note
 
 
@@ -48,7 +51,7 @@ def _seeds(before: Revision, after: Revision) -> Iterator[str]:
     tables = [revision.seeds.get(before.recipe) for revision in (before, after)]
     own, theirs = (set() if table is None else set(seeds.current(table, before.origin)["seed"]) for table in tables)
     if before.recipe != after.recipe and (added := theirs - own):
-        yield f"{len(added)} of the seeds of {escape(before.label)} were measured in {escape(after.label)} only."
+        yield f"Seeds of {escape(before.label)} that only {escape(after.label)} has are used as well: {len(added)}."
 
 
 def _stale(before: Revision, after: Revision) -> Iterator[str]:

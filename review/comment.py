@@ -3,7 +3,7 @@
     GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=… python -m review.comment OWNER:BRANCH report/report.md
 
 A comment cannot contain the pictures; --pictures gives the address of the page that has them. If there is no report,
-the comment says that the review failed, so that an earlier verdict does not stay. Only the standard library
+the comment says so, and an earlier verdict does not stay. Only the standard library
 is needed: the job whose token may write installs nothing.
 """
 
@@ -40,9 +40,12 @@ def main() -> None:
     if not pulls:
         sys.exit(f"error: review.comment: {options.branch} has no open pull request")
     comments = f"{repository}/issues/{pulls[0]['number']}/comments"
-    made = options.report.exists()
-    report = options.report.read_text(encoding="utf-8") if made else "**The review failed**, and made no report."
-    body = {"body": comment(report, options.pictures)}
+    if options.report.exists():
+        body = {"body": comment(options.report.read_text(encoding="utf-8"), options.pictures)}
+    else:
+        body = {
+            "body": f"{MARKER}\n**There is no report** of the last commit: {options.pictures or 'the review failed'}\n"
+        }
     earlier = find(comments, options.author)
     if earlier is None:
         api("POST", comments, body)

@@ -72,6 +72,10 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
     if not same_test_set(before, after):
         return None
     tables = join(before.seeds, after.seeds, here)
+    same_origin = before.recipe == after.recipe and before.origin == after.origin
+    same_code = before.code(*seeds.STAGES) == after.code(*seeds.STAGES)
+    if same_origin and not same_code:  # the tables cannot tell whose runs they have
+        tables.pop(before.recipe, None)
     test = recipes(before, after, tables, "test")
     same_split = before.hash_of(paths.VALIDATION_SPLIT) == after.hash_of(paths.VALIDATION_SPLIT)
     sizes = [len(revision.correct.get("validation", ())) for revision in (before, after)]
@@ -89,9 +93,7 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
         if same_split and 0 < sizes[0] == sizes[1]
         else None,
         runs=(len(test.before), len(test.after)),
-        same_recipe=before.recipe == after.recipe
-        and before.origin == after.origin
-        and before.code(*seeds.STAGES) == after.code(*seeds.STAGES),
+        same_recipe=same_origin and same_code,
         same_model=before.model is not None and before.model == after.model and np.array_equal(was, now),
         classes=classes,
         p=dict(zip(classes, significance.holm(list(classes.values())), strict=True)),

@@ -187,11 +187,21 @@ def _what_changed(before: Revision, after: Revision) -> Iterator[str]:
 
 
 def _values(before: Revision, after: Revision, key: str) -> list[Markdown | None]:
-    """The values of a param, or None; long ones are shortened."""
-    texts = [str(revision.params[key]) if key in revision.params else None for revision in (before, after)]
-    if texts[0] and texts[1] and texts[0][:WIDEST] == texts[1][:WIDEST]:  # they differ further on
-        texts = [f"…{text[WIDEST:]}" for text in texts if text]
-    return [text if text is None else code(text if len(text) <= WIDEST else f"{text[:WIDEST]}…") for text in texts]
+    """The values of a param, or None; of two long ones, the parts from their first difference on."""
+    values = [revision.params.get(key) for revision in (before, after)]
+    same_text = str(values[0]) == str(values[1])  # as 1 and "1" have
+    texts = [repr(value) if same_text else str(value) for value in values]
+    differences = (place for place, (one, other) in enumerate(zip(*texts, strict=False)) if one != other)
+    start = next(differences, 0) if min(map(len, texts)) > WIDEST else 0
+    return [
+        _shortened(text, start) if key in revision.params else None
+        for revision, text in zip((before, after), texts, strict=True)
+    ]
+
+
+def _shortened(text: str, start: int) -> Markdown:
+    end = start + WIDEST
+    return code(f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}")
 
 
 def _evidence(comparison: Comparison) -> Iterator[str]:

@@ -109,8 +109,7 @@ def test_a_review_that_failed_replaces_an_earlier_verdict(github: tuple[type[Git
     assert post(url, report) == ""
     assert post(url, report.with_name("nothing.md")) == ""
     (ours,) = server.comments
-    assert "**The review failed**, and made no report." in ours["body"]
-    assert "Better" not in ours["body"]
+    assert ours["body"] == f"{comment.MARKER}\n**There is no report** of the last commit: https://example.org/run\n"
 
 
 def test_a_comment_has_no_pictures_and_is_not_longer_than_github_allows(report: Path) -> None:

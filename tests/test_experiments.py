@@ -166,9 +166,23 @@ def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         with pytest.raises(SystemExit):
             __main__.main()
         assert message in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["experiments", "--cpus", "2"])
-    with pytest.raises(UserError, match="--cpus and --gpus are for --cluster"):
-        __main__.main()
+    for arguments, message in (
+        (["--cpus", "2"], "--cpus and --gpus are for --cluster"),
+        (["--again", "baseline", "--cluster", "auto"], "take no names and no --cluster"),
+        (["flipped", "--table"], "take no names and no --cluster"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+        with pytest.raises(UserError, match=message):
+            __main__.main()
+
+
+@pytest.mark.parametrize(("content", "kept"), [("{}", True), ('{"a": ', False), ("", False)])
+def test_a_lock_that_dvc_was_killed_in_writing_is_removed(tmp_path: Path, content: str, kept: bool) -> None:
+    lock = tmp_path / "rwlock"
+    dvc_queue._remove_corrupt(lock)
+    lock.write_text(content)
+    dvc_queue._remove_corrupt(lock)
+    assert lock.exists() == kept
 
 
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,9 @@ def test_another_seed_and_another_number_of_pictured_mistakes_are_the_same_recip
 
 
 def test_another_command_is_another_recipe(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_seeds(3, 0)
+    project.git("add", ".")
+    project.git("commit", "-qm", "seeds")
     mispredict(images=50)
     record_hash("train", str(paths.MODEL), "0" * 32, "outs")
     for path in ("dvc.yaml", "dvc.lock"):
@@ -224,6 +227,7 @@ def test_another_command_is_another_recipe(project: Project, monkeypatch: pytest
     text = review(monkeypatch, "HEAD")
     assert "**The same recipe.**" not in text
     assert "Code behind the results: `the command of train`." in text
+    assert "(one run of each), -0.50 points" in text, "the seeds of one command are not those of the other"
 
 
 def test_a_change_of_the_packages_is_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +240,7 @@ def test_seeds_of_the_base_that_only_the_head_has_are_noted(project: Project, mo
     add_seeds(3, 0)
     retrain(images=60)
     assert re.search(
-        r"Note:\*\* 3 of the seeds of HEAD .* were measured in workspace only\.", review(monkeypatch, "HEAD")
+        r"Note:\*\* Seeds of HEAD \(\w+\) that only workspace has are used as well: 3\.", review(monkeypatch, "HEAD")
     )
 
 
@@ -427,12 +431,6 @@ def test_a_revision_without_valid_results_is_refused(
         ("metrics/correct.csv", "test,10000,", "test,10000,AA"),
         ("metrics/correct.csv", "test,10000,//", "test,10000,AA"),
         ("plots/history.csv", "val_loss", "value"),
-        ("plots/history.csv", "\n1,0.", "\n1,1.7e308"),
-        ("metrics/train.json", '"multiply_adds": 2025088', f'"multiply_adds": 1{"0" * 400}'),
-        ("metrics/predictions.csv", "actual", "," * 1_000_000),
-        ("params.yaml", "mistakes: 25", f"mistakes: 0x{'f' * 10_000}"),
-        ("params.yaml", "seed: 1                     # of the initial", "seed: .inf"),
-        ("dvc.yaml", "outs:\n      - data/raw", "outs:\n      - data/raw: abc"),
     ],
 )
 def test_invalid_results_are_a_one_line_error(project: Project, path: str, old: str, new: str) -> None:
@@ -441,6 +439,27 @@ def test_invalid_results_are_a_one_line_error(project: Project, path: str, old: 
         read(WORKSPACE)
     assert "\n" not in str(caught.value)
     assert "workspace" in str(caught.value) or path in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "reason"),
+    [
+        ("plots/history.csv", "\n1,", "\n1,99999999", "plots/history.csv has a number that is too large"),
+        (
+            "metrics/train.json", '"multiply_adds": 2025088', f'"multiply_adds": 1{"0" * 400}',
+            "metrics/train.json has a number that is too large",
+        ),
+        ("metrics/predictions.csv", "actual", "," * 1_000_000, "the first line of metrics/predictions.csv is too long"),
+        ("params.yaml", "mistakes: 25", f"mistakes: 0x{'f' * 10_000}", "Exceeds the limit"),
+        ("params.yaml", "mistakes: 25", f"mistakes: {'m' * 50_000}", "params.yaml has a value that is too long"),
+        ("params.yaml", "seed: 1                     # of the initial", "seed: .inf  # of", "convert float infinity"),
+        ("dvc.yaml", "outs:\n      - data/raw", "outs:\n      - data/raw: abc", "dvc.yaml: stages.fetch.outs"),
+    ],
+)  # fmt: skip
+def test_values_that_no_stage_writes_are_refused(project: Project, path: str, old: str, new: str, reason: str) -> None:
+    edit(path, old, new)
+    with pytest.raises(UserError, match=rf"^the results of workspace are not what the stages write: .*{reason}"):
+        read(WORKSPACE)
 
 
 def test_results_with_different_classes_are_not_compared(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -528,20 +547,34 @@ def test_the_committed_results_are_not_stale(project: Project) -> None:
     assert find_stale(WORKSPACE) == find_stale("HEAD") == []
 
 
-@pytest.mark.parametrize("kind", ["outs", "deps"])
+def test_a_file_in_git_that_is_declared_as_an_output_in_the_cache_is_compared(project: Project) -> None:
+    edit("classifier/training.py", '"""', '"""\n')
+    edit("dvc.yaml", "    outs:\n      - data/raw\n", "    outs:\n      - data/raw\n      - classifier/training.py\n")
+    lock = load_yaml(paths.DVC_LOCK)
+    (item,) = [dep for dep in lock["stages"]["train"]["deps"] if dep["path"] == "classifier/training.py"]
+    lock["stages"]["fetch"]["outs"].append(dict(item))
+    YAML().dump(lock, paths.DVC_LOCK)
+    assert find_stale(WORKSPACE) == ["train: classifier/training.py modified"]
+
+
+@pytest.mark.parametrize("kind", ["outs", "deps", "outs of fetch"])
 def test_a_stage_that_dvc_yaml_does_not_declare_hides_no_change_of_code(project: Project, kind: str) -> None:
     """Neither as what would have made the file, nor as the last word on its hash."""
     edit("classifier/training.py", '"""', '"""\n')
     before = read("HEAD")
     lock = load_yaml(paths.DVC_LOCK)
     old = {"path": "classifier/training.py", "md5": before.hash_of(Path("classifier/training.py"))}
-    lock["stages"]["zzz"] = {"cmd": "x", kind: [old]}
+    if kind == "outs of fetch":  # which dvc.yaml does not declare
+        lock["stages"]["fetch"]["outs"].append(old)
+    else:
+        lock["stages"]["zzz"] = {"cmd": "x", kind: [old]}
     YAML().dump(lock, paths.DVC_LOCK)
     assert find_stale(WORKSPACE) == ["train: classifier/training.py modified"]
     record_hash("train", "classifier/training.py", hashlib.md5(Path("classifier/training.py").read_bytes()).hexdigest())
     after = read(WORKSPACE)
     assert after.stale == []
     assert after.origin.code != before.origin.code
+    assert "classifier/training.py" in after.code()
 
 
 def test_stale_results_are_reported(

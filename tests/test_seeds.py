@@ -80,6 +80,11 @@ def test_a_run_replaces_that_of_the_same_seed(folder: Path) -> None:
     assert list(seeds.read("abc")["code"]) == ["another00000", "1e4f00000000"]
 
 
+def test_rows_in_another_order_are_sorted(folder: Path) -> None:
+    write(seeds.path("abc"), make_run(2), make_run(1))
+    assert list(seeds.read("abc")["seed"]) == [1, 2]
+
+
 def test_a_recipe_without_a_table_has_no_runs(folder: Path) -> None:
     table = seeds.read("abc")
     assert (len(table), list(table.columns)) == (0, list(COLUMNS))
@@ -92,6 +97,7 @@ def test_a_recipe_without_a_table_has_no_runs(folder: Path) -> None:
         *((column, value) for column in NUMBERS for value in ("", "nan", "inf", "many")),
         *((column, value) for column in seeds.SHARES for value in (-0.01, 1.01)),
         ("loss", -0.01),
+        ("loss", 101),
         ("accuracy", make_run(2)["accuracy"] + 1e-4),
         ("validation_accuracy", make_run(2)["validation_accuracy"] - 1e-4),
         ("seed", 1),
