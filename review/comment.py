@@ -41,16 +41,14 @@ def main() -> None:
         sys.exit(f"error: review.comment: {options.branch} has no open pull request")
     comments = f"{repository}/issues/{pulls[0]['number']}/comments"
     if options.report.exists():
-        body = {"body": comment(options.report.read_text(encoding="utf-8"), options.pictures)}
+        text = comment(options.report.read_text(encoding="utf-8"), options.pictures)
     else:
-        body = {
-            "body": f"{MARKER}\n**There is no report** of the last commit: {options.pictures or 'the review failed'}\n"
-        }
+        text = f"{MARKER}\n**There is no report** of the last commit: {options.pictures or 'the review failed'}\n"
     earlier = find(comments, options.author)
     if earlier is None:
-        api("POST", comments, body)
+        api("POST", comments, {"body": text})
     else:
-        api("PATCH", f"{repository}/issues/comments/{earlier}", body)
+        api("PATCH", f"{repository}/issues/comments/{earlier}", {"body": text})
 
 
 def comment(report: str, pictures: str) -> str:
