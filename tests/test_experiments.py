@@ -560,12 +560,14 @@ def test_a_failed_experiment_does_not_end_the_others_and_its_log_is_kept(project
 @pytest.mark.slow
 def test_runs_of_others_in_the_queue_are_neither_run_nor_ended(project: Project) -> None:
     project.dvc("exp", "run", "--queue", "--name", "mine", "-S", "train.epochs=1")
-    (project.folder / "experiments.yaml").write_text(EXAMPLE)
+    listed = "seeds: 2\nexperiments:\n  new: {train: {epochs: 7}}\nreferences: []\n"
+    (project.folder / "experiments.yaml").write_text(listed)
     result = project.run("python", "-m", "experiments", check=False)
+    status = project.dvc("queue", "status")
+    project.dvc("queue", "remove", "--queued")
     assert result.returncode == 1
     assert "error: experiments: DVC's queue has other runs: mine; dvc exp run --run-all finishes them" in result.stderr
-    assert re.search(r"mine .* Queued", project.dvc("queue", "status"))
-    project.dvc("queue", "remove", "--queued")
+    assert re.search(r"mine .* Queued", status)
 
 
 @pytest.mark.slow
