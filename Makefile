@@ -119,9 +119,10 @@ plots-page: $(VENV)/installed  ## Rebuild the offline page of dvc plots
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 lock: $(VENV)/installed  ## Lock the newest versions of all dependencies, with hashes
-	$(LOCK) pyproject.toml --group dev --all-extras --upgrade --output-file requirements.txt # compatible versions for all
-	cp requirements.txt $(VENV)/all.txt
-	$(LOCK) pyproject.toml --group dev --output-file requirements.txt
+	$(LOCK) pyproject.toml --group dev --all-extras --upgrade --output-file $(VENV)/all.txt # compatible versions for all
+	cp $(VENV)/all.txt $(VENV)/dev.txt
+	$(LOCK) pyproject.toml --group dev --output-file $(VENV)/dev.txt
+	mv $(VENV)/dev.txt requirements.txt
 	$(LOCK) --group install --constraint requirements.txt --output-file requirements/uv.txt
 	for extra in $(EXTRAS); do \
 		$(LOCK) pyproject.toml --extra $$extra --constraint $(VENV)/all.txt --output-file requirements/$$extra.txt \

@@ -51,8 +51,8 @@ def _jobs(repo: Repo, runs: dict[str, Changes], stage: str) -> list[worker.Job]:
         raise UserError("there is no DVC remote for the data; make remote URL=… sets one up")
     if git("status", "--porcelain", "--", *COMMITTED):
         raise UserError("params, code or results are not committed; a cluster's nodes would not see them")
-    git("fetch", "--quiet", "origin")
-    if not git("branch", "--remotes", "--contains", commit):
+    git("fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")  # a clone may fetch one branch by default
+    if not git("branch", "--remotes", "--list", "origin/*", "--contains", commit):
         raise UserError(f"{commit[:7]} is not on origin, from which a cluster's nodes clone; git push it")
     dvc_queue.forget(repo, set(runs))
     local = Path(".dvc/config.local")

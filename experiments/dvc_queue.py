@@ -187,8 +187,9 @@ def _processes(infofile: str) -> list[psutil.Process]:
 def _remove(repo: Repo, runs: set[str]) -> None:
     """Remove runs from the queue. What a worker has just taken is twice there, and stays in it after the first call."""
     for _ in range(2):
-        if left := runs & _states(repo).keys():
-            dvc("queue", "remove", *left, quiet=True)
+        if not (left := runs & _states(repo).keys()):
+            return
+        dvc("queue", "remove", *left, quiet=True)
 
 
 def _remove_corrupt(lock: Path) -> None:

@@ -23,6 +23,7 @@ from classifier import artifacts
 from classifier.errors import UserError
 from classifier.params import load_yaml
 from project import cli
+from project.lock import only_stage
 from project.repository import open_repo
 
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")  # its hash without the first two digits, which are the name of its folder
@@ -32,7 +33,7 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--quiet", action="store_true", help="print nothing if nothing is damaged")
     quiet = parser.parse_args().quiet
-    with open_repo() as repo, repo.lock:  # no other DVC changes the outputs meanwhile
+    with open_repo() as repo, repo.lock, only_stage():  # neither DVC nor a stage changes the outputs meanwhile
         removed = 0
         for path in remove_damaged(repo):
             print(f"{os.path.relpath(path)} was damaged: removed")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
-from dvc.scm import RevError, resolve_rev
+from dvc.scm import NoSCM, RevError, resolve_rev
 
 from classifier.errors import UserError
 
 WORKSPACE = "workspace"  # DVC's name for the files in the working tree, committed or not
+INCOMPLETE = "git cannot read all files of this revision; git fetch --refetch gets those that a partial clone lacks"
 
 
 @contextmanager
@@ -27,14 +28,12 @@ def open_repo() -> Iterator[Repo]:
     """
     git("--version")  # DVC needs it, too, but begins without it
     try:
-        repo = Repo(".")
+        with Repo(".") as repo:
+            if isinstance(repo.scm, NoSCM):
+                raise UserError("core.no_scm is set in DVC's settings; this project needs git")
+            yield repo
     except NotDvcRepoError:
         raise UserError("this is not a DVC project; run from the project's top folder") from None
-    if not hasattr(repo.scm, "resolve_rev"):
-        raise UserError("this project is not in a git repository, so there are no revisions")
-    try:
-        with repo:
-            yield repo
     except DvcException as error:
         raise UserError(" ".join(str(error).split())) from error
 
@@ -71,6 +70,19 @@ def git(*arguments: str, folder: Path = Path(), check: bool = False) -> str:
     if check and result.returncode:
         raise UserError(f"git {' '.join(arguments)} failed")
     return "" if result.returncode else result.stdout.strip()
+
+
+def git_offline(*arguments: str) -> bytes:
+    """What git prints. A clone with missing objects does not fetch them.
+
+    Raises:
+        UserError: git failed.
+    """
+    command = ["git", "-c", "protocol.allow=never", *arguments]
+    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if result.returncode:
+        raise UserError(INCOMPLETE)
+    return result.stdout
 
 
 def dvc(*arguments: str, folder: Path = Path(), quiet: bool = False) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from classifier import tables
 from classifier.errors import UserError
 from classifier.params import load_yaml
-from project import paths
+from project import paths, snapshot
 
 NOT_OF_THE_RECIPE = ("train.seed", "dataset.sources", "plot.mistakes")
 REMEDY = "remove the file, and make seeds or make experiments makes it again"
@@ -71,13 +71,13 @@ def code_of_working_tree(stages: Sequence[str] = STAGES) -> str:
     """Origin.code of the results that the stages of the working tree would make."""
     declared = load_yaml(paths.DVC_YAML)["stages"]
     deps = {dep for stage in stages for dep in declared.get(stage, {}).get("deps", []) if dep.endswith(".py")}
-    return _short_hash({dep: hashlib.md5(Path(dep).read_bytes()).hexdigest() for dep in deps if Path(dep).exists()})
+    return _short_hash({dep: snapshot.md5(Path(dep).read_bytes()) for dep in deps if Path(dep).exists()})
 
 
-def model(lock: dict[str, Any]) -> str:
-    """The MD5 of the model file that belongs to a dvc.lock. lock: its stages."""
-    (found,) = [out["md5"] for out in lock["train"]["outs"] if out["path"] == str(paths.MODEL)]
-    return str(found)
+def model(lock: dict[str, Any]) -> str | None:
+    """The MD5 of the model file that belongs to a dvc.lock; None if that has none. lock: its stages."""
+    outs = lock.get("train", {}).get("outs", [])
+    return next((out.get("md5") for out in outs if out["path"] == str(paths.MODEL)), None)
 
 
 def path(recipe: str) -> Path:

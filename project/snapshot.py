@@ -5,12 +5,11 @@ reader would open what a hostile dvc.yaml points to.
 """
 
 import hashlib
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple
@@ -21,11 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from classifier.errors import UserError
 from classifier.params import PARAMS, load_yaml
 from project import paths
-from project.repository import WORKSPACE, unknown_revision
+from project.repository import INCOMPLETE, WORKSPACE, git_offline, unknown_revision
 
 LARGEST = 50 * 2**20  # bytes, of all results of a revision; what the stages write into git is far smaller
 MOST = 300  # files, of a folder; git is called for each
-INCOMPLETE = "git cannot read all files of this revision; git fetch --refetch gets those that a partial clone lacks"
 DESCRIBING = (PARAMS, paths.DVC_YAML, paths.DVC_LOCK)
 
 
@@ -49,11 +47,8 @@ class Snapshot:
         Raises:
             UserError: the file is too large to be a result.
         """
-        size = self._size(path)
-        if size is None:
+        if not self._has_file(path):
             return None
-        if size > LARGEST:
-            raise UserError(f"{path} of {self.name} has {size:,} bytes, too many for a result")
         blob = self._files.get(path)
         return _content(blob.name) if blob else path.read_bytes()
 
@@ -63,11 +58,10 @@ class Snapshot:
         Raises:
             UserError: as by read.
         """
+        if not self._has_file(path):
+            return None
         blob = self._files.get(path)
-        if blob and blob.size <= LARGEST:
-            return _md5_of_blob(blob.name)
-        content = self.read(path)
-        return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return _md5_of_blob(blob.name) if blob else md5(path.read_bytes())
 
     def files(self, folder: Path = Path()) -> list[Path]:
         """The files below a folder that git tracks or, in the working tree, would track; in order."""
@@ -103,11 +97,20 @@ class Snapshot:
             except UserError as error:
                 raise UserError(str(error).replace(f"{temporary}/", "")) from error
 
-    def _size(self, path: Path) -> int | None:
+    def _has_file(self, path: Path) -> bool:
+        """Whether there is a regular file of this path.
+
+        Raises:
+            UserError: it is too large to be a result.
+        """
         if self.commit is None:
-            return path.stat().st_size if path.is_file() and not path.is_symlink() else None
-        blob = self._files.get(path)
-        return blob.size if blob else None
+            size = path.stat().st_size if path.is_file() and not path.is_symlink() else None
+        else:
+            blob = self._files.get(path)
+            size = blob.size if blob else None
+        if size is not None and size > LARGEST:
+            raise UserError(f"{path} of {self.name} has {size:,} bytes, too many for a result")
+        return size is not None
 
     @cached_property
     def _files(self) -> dict[Path, Blob | None]:
@@ -241,7 +244,7 @@ def _parsed(kind: TypeAdapter[Any], path: Path) -> Any:
 def _listed(*arguments: str) -> list[str]:
     """The entries that a command of git prints, separated by zero bytes."""
     command, *options = arguments
-    return [entry for entry in _git(command, "-z", *options).decode(errors="replace").split("\0") if entry]
+    return [entry for entry in git_offline(command, "-z", *options).decode(errors="replace").split("\0") if entry]
 
 
 def _entry(line: str) -> tuple[Path, Blob | None]:
@@ -256,22 +259,13 @@ def _entry(line: str) -> tuple[Path, Blob | None]:
 
 
 def _content(blob: str) -> bytes:
-    return _git("cat-file", "blob", blob)
+    return git_offline("cat-file", "blob", blob)
 
 
-@lru_cache(maxsize=1000)  # most files of two revisions are the same
+@cache  # most files of two revisions are the same, and stages share deps
 def _md5_of_blob(blob: str) -> str:
-    return hashlib.md5(_content(blob), usedforsecurity=False).hexdigest()
+    return md5(_content(blob))
 
 
-def _git(*arguments: str) -> bytes:
-    """What git prints. A clone with missing objects does not fetch them.
-
-    Raises:
-        UserError: git failed.
-    """
-    command = ["git", "-c", "protocol.allow=never", *arguments]
-    result = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    if result.returncode:
-        raise UserError(INCOMPLETE)
-    return result.stdout
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -10,7 +10,7 @@ from project.significance import LEVEL, Change, seeds_needed
 
 # The difference in accuracy that matters in practice: an interval within ±MARGIN is as good as no difference
 MARGIN = 0.003
-# Floating-point operations per second of a training on one core: measured for both networks (docs/performance.md)
+# Floating-point operations per second of a training on one core: a low estimate. docs/performance.md has 50e9 for cnn
 SPEED_OF_A_CORE = 40e9
 
 

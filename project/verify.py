@@ -13,6 +13,8 @@ Where hashes differ, it lists the operations whose results differ on this CPU, f
 """
 
 import json
+import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +25,7 @@ from ruamel.yaml import YAML
 
 from classifier import tables
 from classifier.notation import percent
+from classifier.params import PARAMS, load_params
 from project import cli, paths
 from project.repository import dvc, git
 
@@ -41,6 +44,7 @@ def main() -> None:
             git("checkout", "--quiet", "--detach", head, folder=folder, check=True)
         print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
         dvc("cache", "dir", "--local", str(Path(temporary, "cache")), folder=clone)  # whatever the user's own settings
+        os.environ.setdefault("DATASET_SOURCES", _sources(clone))
         dvc("repro", "--force", folder=clone)
         sys.exit(report(committed, clone))
 
@@ -97,6 +101,12 @@ def agreement(committed: Path, reproduced: Path) -> float:
         pd.read_csv(path, dtype=str, keep_default_na=False)["predicted"] for path in (committed, reproduced)
     )
     return float((before == after).mean()) if len(before) == len(after) else 0.0
+
+
+def _sources(clone: Path) -> str:
+    """The sources of the dataset for a run in a clone: folders by their absolute paths, as git may not track them."""
+    sources = load_params(clone / PARAMS).dataset.sources
+    return shlex.join(str(Path(source).resolve()) if Path(source).is_dir() else source for source in sources)
 
 
 def _json(path: Path) -> Any:

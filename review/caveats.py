@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from project import paths, seeds
-from project.repository import git
+from project.repository import git, git_offline
 from project.text import code, escape
 from review.comparison import Comparison
 from review.revisions import Revision
@@ -13,11 +13,10 @@ JUDGES = (  # what a review runs, but for modules that stages run as well
     "review", "project/paths.py", "project/repository.py", "project/scores.py", "project/seeds.py",
     "project/significance.py", "project/snapshot.py", "project/stale.py", "project/text.py", "project/verdict.py",
 )  # fmt: skip
-ENVIRONMENT = (
-    "requirements.txt",
-    "requirements/cuda.txt",
-    "stages/__main__.py",
-)  # no deps, but all stages run with them
+ENVIRONMENT = (  # no deps, but all stages run with them; Python looks for every module in the top folder first
+    "requirements.txt", "requirements/cuda.txt", "stages/__main__.py", "project/cli.py", "project/lock.py",
+    ":(glob)*.py", ":(glob)*/__init__.py",
+)  # fmt: skip
 REASONS = 5  # of stale results, in a note
 
 
@@ -50,7 +49,8 @@ def _data(before: Revision, after: Revision, comparison: Comparison | None) -> I
 def _seeds(before: Revision, after: Revision) -> Iterator[str]:
     tables = [revision.seeds.get(before.recipe) for revision in (before, after)]
     own, theirs = (set() if table is None else set(seeds.current(table, before.origin)["seed"]) for table in tables)
-    if before.recipe != after.recipe and (added := theirs - own):
+    same = (before.recipe, before.origin) == (after.recipe, after.origin)
+    if not same and (added := theirs - own):
         yield f"Seeds of {escape(before.label)} that only {escape(after.label)} has are used as well: {len(added)}."
 
 
@@ -85,8 +85,8 @@ def _selection(before: Revision, after: Revision, comparison: Comparison | None)
 
 def _base(before: Revision, after: Revision) -> Iterator[str]:
     base, head = (revision.commit or "HEAD" for revision in (before, after))
-    missing = git("rev-list", "--count", f"{head}..{base}")
-    if missing != "0":
+    missing = int(git_offline("rev-list", "--count", f"{head}..{base}"))
+    if missing:
         yield (
             f"{escape(before.label)} has {missing} commits that {escape(after.label)} lacks; what they changed appears "
             "here reversed. Merge them first."
@@ -107,4 +107,5 @@ def _changed(before: Revision, after: Revision, files: tuple[str, ...]) -> str:
     base, head = (revision.commit or "HEAD" for revision in (before, after))
     start = git("merge-base", base, head) or base
     until = [] if after.commit is None else [after.commit]
-    return ", ".join(map(code, git("diff", "--name-only", start, *until, "--", *files).splitlines()))
+    changed = git_offline("diff", "--name-only", "--no-renames", start, *until, "--", *files).decode(errors="replace")
+    return ", ".join(map(code, changed.splitlines()))

@@ -40,8 +40,8 @@ def main() -> None:
     if not pulls:
         sys.exit(f"error: review.comment: {options.branch} has no open pull request")
     comments = f"{repository}/issues/{pulls[0]['number']}/comments"
-    if options.report.exists():
-        text = comment(options.report.read_text(encoding="utf-8"), options.pictures)
+    if options.report.is_file():
+        text = comment(options.report.read_text(encoding="utf-8", errors="replace"), options.pictures)
     else:
         text = f"{MARKER}\n**There is no report** of the last commit: {options.pictures or 'the review failed'}\n"
     earlier = find(comments, options.author)

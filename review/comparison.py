@@ -82,10 +82,12 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
     actual = before.predictions["actual"].to_numpy()
     classes = test.compare_classes({name: actual == name for name in before.classes if (actual == name).any()})
     was, now = before.correct["test"], after.correct["test"]
-    data = {revision.origin.data for revision in (before, after)}
     groups = [
-        group for table in tables.values() for _, group in table[table["data"].isin(data)].groupby(["code", "data"])
+        group
+        for table in tables.values()
+        for _, group in table[table["data"].isin(_data(before, after))].groupby(["code", "data"])
     ]
+    models = {seeds.model(revision.lock) for revision in (before, after)}
     gaps = [float(confidence(revision).mean() - revision.correct["test"].mean()) for revision in (before, after)]
     return Comparison(
         accuracy=test.compare(),
@@ -94,7 +96,7 @@ def compare_revisions(before: Revision, after: Revision, here: dict[str, pd.Data
         else None,
         runs=(len(test.before), len(test.after)),
         same_recipe=same_origin and same_code,
-        same_model=before.model is not None and before.model == after.model and np.array_equal(was, now),
+        same_model=len(models) == 1 and None not in models and np.array_equal(was, now),
         classes=classes,
         p=dict(zip(classes, significance.holm(list(classes.values())), strict=True)),
         precision={name: (precision(before, name), precision(after, name)) for name in before.classes},
@@ -128,15 +130,18 @@ def recipes(before: Revision, after: Revision, tables: dict[str, pd.DataFrame], 
     """The runs on a split that both revisions have in common. tables: as by join."""
     own = _runs(before, tables, split), _runs(after, tables, split)
     theirs = {(revision.recipe, *revision.origin) for revision in (before, after)}
-    data = {revision.origin.data for revision in (before, after)}
     images = own[0].shape[1]
     others = [
         seeds.correct(rows, split)
         for recipe, table in tables.items()
         for (code, split_data), rows in table[table[f"{seeds.SPLITS[split]}images"] == images].groupby(["code", "data"])
-        if split_data in data and (recipe, code, split_data) not in theirs
+        if split_data in _data(before, after) and (recipe, code, split_data) not in theirs
     ]
     return Recipes(own[0], own[1], [*own, *others])
+
+
+def _data(before: Revision, after: Revision) -> set[str]:
+    return {before.origin.data, after.origin.data}
 
 
 def _runs(revision: Revision, tables: dict[str, pd.DataFrame], split: str) -> Runs:

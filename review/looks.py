@@ -6,7 +6,7 @@ Whoever tries several recipes on the test set and keeps the best one keeps a par
 from typing import NamedTuple
 
 from project import paths
-from project.repository import git
+from project.repository import git, git_offline
 from review.revisions import Revision
 
 PREDICTIONS = str(paths.PREDICTIONS)
@@ -40,12 +40,16 @@ def looks(before: Revision, after: Revision) -> Looks:
 
 def _blobs(*revisions: str) -> set[str]:
     """The hashes in git of the tables of predictions that the commits of some revisions have added."""
-    log = git("log", "--full-history", "-m", "--format=", "--raw", "--no-abbrev", *revisions, "--", PREDICTIONS)
-    return {line.split()[3] for line in log.splitlines()} - {NO_BLOB}
+    log = git_offline(
+        "log", "--full-history", "--format=", "--raw", "--no-abbrev",
+        "--diff-merges=separate", "--no-show-signature", "--no-follow",  # whatever the user's settings are
+        *revisions, "--", PREDICTIONS,
+    )  # fmt: skip
+    return {line.split()[3] for line in log.decode().splitlines()} - {NO_BLOB}
 
 
 def _blob(revision: Revision) -> str:
     """The hash in git of a revision's table of predictions."""
     if revision.commit is None:
         return git("hash-object", PREDICTIONS)
-    return git("rev-parse", f"{revision.commit}:{PREDICTIONS}")
+    return git_offline("rev-parse", f"{revision.commit}:{PREDICTIONS}").decode().strip()

@@ -229,29 +229,28 @@ def _scores(comparison: Comparison) -> str:
     rows: list[list[object]] = []
     for name, change in (("validation accuracy", comparison.validation), ("test accuracy", comparison.accuracy)):
         if change:
-            rows.append([name, percent(change.before), percent(change.after), points(change), _mark(change, 1)])
+            mark = _mark(comparison, change, 1)
+            rows.append([name, percent(change.before), percent(change.after), points(change), mark])
     loss, off = comparison.loss, comparison.miscalibration
     rows.append(
         [
             "test log loss, nats", f"{loss.before:.4f}", f"{loss.after:.4f}",
-            f"{loss.difference:+z.4f} ({interval(loss, 1, 4)})", _mark(loss, -1),
+            f"{loss.difference:+z.4f} ({interval(loss, 1, 4)})", _mark(comparison, loss, -1),
         ]
     )  # fmt: skip
     rows.append(
         [
             "distance of confidence from accuracy, points", f"{100 * off.before:.2f}", f"{100 * off.after:.2f}",
-            points(off).replace(" points", ""), _mark(off, -1),
+            points(off).replace(" points", ""), _mark(comparison, off, -1),
         ]
     )  # fmt: skip
-    if comparison.same_recipe:  # every difference is chance
-        rows = [[*row[:-1], ""] for row in rows]
     return table(["score", "before", "after", "difference", ""], rows)
 
 
-def _mark(change: Change, good: int) -> str:
+def _mark(comparison: Comparison, change: Change, good: int) -> str:
     """Whether a change is for the better beyond chance; good: the sign of a change for the better."""
     low, high = change.interval()
-    if low > 0 or high < 0:
+    if not comparison.same_recipe and (low > 0 or high < 0):
         return "▲ better" if change.difference * good > 0 else "▽ worse"
     return ""
 

@@ -65,12 +65,6 @@ class Revision:
         """The code and data of the results."""
         return seeds.origin(self.lock)
 
-    @property
-    def model(self) -> str | None:
-        """The hash of the model file."""
-        outs = self.lock.get("train", {}).get("outs", [])
-        return next((out.get("md5") for out in outs if out["path"] == str(paths.MODEL)), None)
-
     def code(self, *stages: str) -> dict[str, Any]:
         """What the results of stages, or of all, come from, beside params and data: file hashes, and the commands."""
         chosen = {name: stage for name, stage in self.lock.items() if name in stages or not stages}
@@ -111,7 +105,7 @@ def read(name: str) -> Revision:
         try:
             _check_headers(folder)
             return _parse(files, folder)
-        except (UserError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
             reason = " ".join(str(error).replace(f"{folder}/", "").split())
             raise UserError(f"the results of {name} are not what the stages write: {reason:.200}") from error
 
@@ -148,6 +142,8 @@ def _correct(folder: Path, predictions: pd.DataFrame) -> dict[str, NDArray[np.bo
 
 def _check_headers(folder: Path) -> None:
     for path in folder.rglob("*.csv"):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder")
         with path.open("rb") as stream:
             if len(stream.readline(LONGEST + 1)) > LONGEST:
                 raise ValueError(f"the first line of {path} is too long for a table")
@@ -167,7 +163,7 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
     summary, history = tables.read_summary(folder / paths.TRAINING_SUMMARY), tables.read_history(folder / paths.HISTORY)
     if any(abs(value) > LARGEST_NUMBER for value in summary.values() if isinstance(value, int | float)):
         raise ValueError(f"{paths.TRAINING_SUMMARY} has a number that is too large")
-    if not (history[list(tables.CURVES)].abs() < LARGEST_SCORE).all(axis=None):
+    if not (history[tables.CURVES].abs() < LARGEST_SCORE).all(axis=None):
         raise ValueError(f"{paths.HISTORY} has a number that is too large")
     return Revision(
         name=files.name,

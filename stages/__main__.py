@@ -12,20 +12,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
 import psutil
-import zc.lockfile
 
 from classifier import artifacts
-from classifier.errors import UserError
 from classifier.provenance import Inputs
 from project import cli
+from project.lock import only_stage
 
-LOCK = Path(".dvc/tmp/stage.lock")
 PATIENCE = 3  # seconds
 
 
@@ -63,29 +59,6 @@ def end_with_dvc() -> None:
         parents = psutil.Process().parents()
         has_shell = parents[0].cmdline()[-2:-1] == ["-c"]  # some shells wait for their last command
         threading.Thread(target=watch, args=[parents[has_shell]], daemon=True).start()
-
-
-@contextmanager
-def only_stage() -> Iterator[None]:
-    """Hold the lock that lets only one stage at a time run in a folder.
-
-    DVC has a lock of its own, but a stage may go on when its DVC is killed.
-
-    Raises:
-        UserError: another stage is running, or the lock cannot be written.
-    """
-    try:
-        LOCK.parent.mkdir(parents=True, exist_ok=True)
-        lock = zc.lockfile.LockFile(str(LOCK), content_template="process {pid} on {hostname}")
-    except zc.lockfile.LockError:
-        holder = LOCK.read_text(encoding="utf-8").strip()
-        raise UserError(f"a stage is running in this folder, {holder}; wait until it has ended, or end it") from None
-    except OSError as error:
-        raise UserError(f"cannot write {LOCK}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        lock.close()
 
 
 if __name__ == "__main__":

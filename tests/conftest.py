@@ -22,14 +22,15 @@ from tests import idx
 ROOT = Path(__file__).parents[1]
 SLOWEST_FILES = (
     "test_experiments.py", "test_faults.py", "test_arithmetic.py", "test_verify.py", "test_walk.py", "test_cluster.py",
-    "test_failures.py", "test_pictures.py", "test_review.py", "test_determinism.py", "test_pipeline.py",
-    "test_checkpoint.py",
+    "test_storage.py", "test_failures.py", "test_pictures.py", "test_review.py", "test_determinism.py",
+    "test_platforms.py", "test_pipeline.py", "test_checkpoint.py",
 )  # fmt: skip
 PUBLISHED = "7089b6d70fc0"  # the recipe of the results that README.md and docs/ quote
 of_the_published_recipe = pytest.mark.skipif(
     seeds.recipe(load_yaml(ROOT / "params.yaml")) != PUBLISHED,
     reason="README.md and docs/ quote results of another recipe than that of params.yaml",
 )
+CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = DVC_YAML["stages"]
@@ -190,7 +191,8 @@ def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) 
         if not name.startswith(RESULTS) and (ROOT / name).exists():
             (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project.folder / name)
-    project.set_params(dataset__files=files, dataset__sources=[str(dataset)], train__epochs=2, train__batch_size=32)
+    project.set_params(dataset__files=files, dataset__sources=[str(dataset)], dataset__classes=CLASSES)
+    project.set_params(model__architecture="cnn", train__epochs=2, train__batch_size=32)
     environment = project.folder / ".venv"  # make finds the environment of the tests here
     environment.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):

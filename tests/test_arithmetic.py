@@ -29,16 +29,15 @@ from classifier import arithmetic, models, normalization, training
 found = {"operations": arithmetic.operations()}
 random = np.random.default_rng(0)
 TRAININGS = {
-    "cnn": ("cnn", False, {"batch_size": 16, "piece_size": 8}),
-    "standardized cnn": ("cnn", True, {"batch_size": 16, "piece_size": 8, "weight_decay": 0.1, "schedule": "cosine"}),
-    "resnet": ("resnet", False, {"batch_size": 8, "piece_size": 4, "weight_decay": 0.05, "schedule": "cosine"}),
+    "cnn": (True, {"batch_size": 16, "piece_size": 8}),
+    "resnet": (False, {"batch_size": 8, "piece_size": 4, "weight_decay": 0.05, "schedule": "cosine"}),
 }
-for name, (architecture, standardize, changes) in TRAININGS.items():
+for name, (standardize, changes) in TRAININGS.items():
     size = changes["batch_size"]
     images = random.integers(0, 256, (10 * size - size // 4, 28, 28), np.uint8)
     split = Split(images, (np.arange(len(images)) % 10).astype(np.uint8))
     keras.utils.set_random_seed(1)
-    network = models.build(params.Model(architecture=architecture, standardize=standardize, dropout=0.5), images, 10)
+    network = models.build(params.Model(architecture=name, standardize=standardize, dropout=0.5), images, 10)
     train = all_params.train.model_copy(update={"epochs": 1, **changes})
     augment = params.Augment(flip=True, shift=1, erase=8)
     validation = Split(images[:size], split.labels[:size])

@@ -112,6 +112,19 @@ def test_a_review_that_failed_replaces_an_earlier_verdict(github: tuple[type[Git
     assert ours["body"] == f"{comment.MARKER}\n**There is no report** of the last commit: https://example.org/run\n"
 
 
+@pytest.mark.parametrize("content", [b"\xff", None])
+def test_what_is_no_report_replaces_an_earlier_verdict(
+    github: tuple[type[GitHub], str], report: Path, content: bytes | None
+) -> None:
+    server, url = github
+    assert post(url, report) == ""
+    report.unlink()
+    report.write_bytes(content) if content else report.mkdir()
+    assert post(url, report) == ""
+    (ours,) = server.comments
+    assert "Better" not in ours["body"]
+
+
 def test_a_comment_has_no_pictures_and_is_not_longer_than_github_allows(report: Path) -> None:
     text = comment.comment(report.read_text(encoding="utf-8"), "")
     assert "**Better.**" in text

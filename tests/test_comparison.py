@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page
 
 from classifier import figures, tables
+from classifier.errors import UserError
 from project import paths, seeds
 from project.seeds import Origin
 from review.caveats import caveats
@@ -182,7 +183,7 @@ def test_the_same_model_is_named_as_such(before: Revision) -> None:
 
 def test_another_evaluation_of_the_same_model_is_judged(before: Revision) -> None:
     after = dataclasses.replace(retrained(before, 100, 500), lock=before.lock)
-    assert after.model == before.model
+    assert seeds.model(after.lock) == seeds.model(before.lock)
     assert verdict(review(before, after)).startswith("**Worse.**")
 
 
@@ -508,7 +509,19 @@ def test_a_result_that_only_a_merge_has_is_a_look(before: Revision, history: Pro
     history.run("git", "merge", "-q", "--no-commit", "-s", "ours", "tried")
     paths.PREDICTIONS.write_text("of both")
     history.git("commit", "-qam", "merged")
-    assert count(before, start, commit(history, "chosen")) == (4, 5)
+    head = commit(history, "chosen")
+    assert count(before, start, head) == (4, 5)
+    for setting in ("log.diffMerges=off", "log.follow=true", "log.showSignature=true"):  # of the user
+        history.git("config", *setting.split("="))
+    assert count(before, start, head) == (4, 5)
+
+
+def test_a_history_that_git_cannot_read_is_an_error(before: Revision, history: Project) -> None:
+    start = history.git("rev-parse", "HEAD")
+    head = commit(history, "first")
+    (history.folder / ".git/objects" / head[:2] / head[2:]).unlink()
+    with pytest.raises(UserError, match="git cannot read all files of this revision"):
+        count(before, start, head)
 
 
 def test_a_recipe_whose_seeds_were_measured_is_a_look(before: Revision, history: Project) -> None:

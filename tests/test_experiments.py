@@ -6,6 +6,7 @@ The slow tests share a project and build on each other: later ones use the train
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from project import paths, seeds
 from project.seeds import recipe
 from project.significance import LEVEL, compare
 from tests.conftest import ROOT, Project, is_training, of_the_published_recipe, restore_signals, wait_until
+from tests.test_failures import start
+from tests.test_walk import code_block
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
 ONLY_TABLE = ("python", "-m", "experiments", "--table")
@@ -38,6 +41,7 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@of_the_published_recipe  # another recipe can be one of the experiments
 def test_the_committed_experiments_are_valid_and_differ() -> None:
     listed = plan.experiments(plan.load())
     assert len({experiment.recipe for experiment in listed}) == len(listed)
@@ -88,8 +92,9 @@ def test_a_recipe_contains_all_that_scores_depend_on_except_the_seed() -> None:
     assert recipe_with(augment={"flip": True, "shift": 0}) != base
 
 
-def test_a_search_contains_every_combination() -> None:
-    runs = search.combinations(["train.learning_rate=choice(0.0005,0.002)", "model.dropout=choice(0.25,0.5)"])
+def test_the_documented_search_contains_every_combination() -> None:
+    _, _, _, *arguments = shlex.split(code_block("docs/experiments.md", "python -m experiments.search"))
+    runs = search.combinations(arguments[: arguments.index("--question")])
     assert search.describe(runs[0]) == "train.learning_rate=0.0005 model.dropout=0.25"
     assert runs[2:] == [
         {"train.learning_rate": "0.002", "model.dropout": "0.25"},
@@ -136,7 +141,7 @@ def test_an_experiment_is_not_mixed_with_changes_of_the_params_that_are_not_comm
         apply.find("flipped")
 
 
-def test_only_the_named_experiments_are_trained(
+def test_only_the_missing_runs_of_the_named_experiments_are_trained(
     new_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(new_project().folder)
@@ -155,6 +160,12 @@ def test_only_the_named_experiments_are_trained(
     assert len(asked) == 4
     with pytest.raises(UserError, match="flopped"):
         __main__.complete([*listed.values()], ["flopped"], wanted, note)
+
+    flipped = listed["flipped"].recipe
+    seeds.add(flipped, make_run(1, np.arange(8) < 6, code=seeds.code_of_working_tree()))
+    asked.clear()
+    __main__.complete([*listed.values()], ["flipped"], wanted, note)
+    assert [*asked] == [f"seed-2-of-{flipped}"], "only what is missing"
 
 
 def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -450,7 +461,7 @@ def project(new_finished_project: Callable[[], Project]) -> Project:
 
 
 @pytest.mark.slow
-def test_two_jobs_complete_the_table_and_a_second_call_runs_only_what_is_missing(project: Project) -> None:
+def test_two_jobs_complete_the_table_and_a_second_call_adds_what_is_missing(project: Project) -> None:
     assert "0 of 2 experiments are complete" in project.run("make", "experiments", "JOBS=2").stdout
     kept = (project.folder / "metrics/experiments.csv").read_text()
     assert [line.split(",")[0] for line in kept.splitlines()] == ["name", "baseline", "flipped"]
@@ -460,53 +471,10 @@ def test_two_jobs_complete_the_table_and_a_second_call_runs_only_what_is_missing
     assert re.search(rf"^\| flipped \| {size} \| .* \(2 seeds\) \| {verdict}.* \|", page, re.MULTILINE)
 
     before = project.snapshot()
-    assert "2 of 2 experiments are complete" in project.run("make", "experiments").stdout
-    assert project.snapshot() == before
     flipped = find_seeds(project, "flipped")
     flipped.write_text("".join(flipped.read_text().splitlines(keepends=True)[:-1]))
     assert "1 of 2 experiments are complete" in project.run("make", "experiments").stdout
     assert project.snapshot() == before
-    (project.folder / "experiments.yaml").write_text(EXAMPLE.replace("flip: true", "flip: true, shift: 1"))
-    assert "1 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
-    assert (project.folder / "metrics/experiments.csv").read_text().splitlines() == kept.splitlines()[:2]
-
-
-@pytest.mark.slow
-def test_a_change_of_the_code_makes_results_earlier_ones_until_they_are_trained_again(project: Project) -> None:
-    (project.folder / "experiments.yaml").write_text(EXAMPLE)
-    csv, page = project.folder / paths.EXPERIMENTS_TABLE, project.folder / paths.EXPERIMENTS_PAGE
-    assert "2 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
-    before = pd.read_csv(csv)
-    with (project.folder / "stages/evaluate.py").open("a") as code:
-        code.write("# the same results\n")
-
-    assert "0 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
-    assert set(pd.read_csv(csv)["verdict"]) == {table.EARLIER}
-    assert "| flipped † |" in page.read_text()
-    failed = project.run("python", "-m", "experiments", "--again", "baseline", check=False)
-    assert failed.returncode == 1
-    assert "error: experiments: baseline was not trained with the current code and data yet" in failed.stderr
-
-    project.run("make", "experiments", "JOBS=2")
-    after = pd.read_csv(csv)
-    assert not (after["code"] == before["code"]).any()
-    pd.testing.assert_frame_equal(after.drop(columns="code"), before.drop(columns="code"))
-    assert "† |" not in page.read_text()
-
-
-@pytest.mark.slow
-def test_parallel_runs_give_the_same_bits_as_a_single_run(project: Project) -> None:
-    """The runs in the table shared the cores, two at a time; --again repeats one of them alone.
-
-    Only the loss, which is altered in the table, is another one.
-    """
-    path = find_seeds(project, "flipped")
-    runs = pd.read_csv(path, dtype=str)
-    runs.loc[0, "loss"] = "9.0"
-    runs.to_csv(path, index=False)
-    failed = project.run("python", "-m", "experiments", "--again", "flipped", check=False)
-    assert failed.returncode == 1
-    assert "error: experiments: flipped has other results: loss differ from metrics/seeds/" in failed.stderr
 
 
 @pytest.mark.slow
@@ -526,11 +494,15 @@ def test_a_named_experiment_is_put_into_the_working_tree(project: Project) -> No
 
 @pytest.mark.slow
 def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> None:
-    command = ("python", "-m", "experiments.search", "train.epochs=choice(1,3)", "--question", "How long?")
-    assert "2 runs, of which 0 are recorded already" in project.run(*command, "--experiment", "flipped").stdout
+    command = ("python", "-m", "experiments.search", "train.epochs=choice(1,2)", "--question", "How long?")
+    printed = project.run(*command, "--experiment", "flipped").stdout
+    assert "2 runs, of which 0 are recorded already" in printed
+    shown = [float(each) for each in re.findall(r"train\.epochs=[12] +([01]\.\d+) ", printed)]
+    assert len(shown) == 2
+    assert shown == sorted(shown, reverse=True)
     rows = pd.read_csv(project.folder / paths.SEARCH)
     assert [*rows.columns] == [*search.COLUMNS]
-    assert [*rows["changes"]] == [f"augment.flip=True train.epochs={epochs}" for epochs in (1, 3)]
+    assert [*rows["changes"]] == [f"augment.flip=True train.epochs={epochs}" for epochs in (1, 2)]
     assert [*rows["question"].unique()] == ["How long?"]
     assert rows["model"].nunique() == 2
     refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/train.epochs-*").split()
@@ -540,6 +512,15 @@ def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> 
     again = project.run(*command, "--experiment", "flipped").stdout
     assert "2 runs, of which 2 are recorded already" in again
     assert len(pd.read_csv(project.folder / paths.SEARCH)) == 2
+
+
+@pytest.mark.slow
+def test_a_change_of_the_code_makes_results_earlier_ones(project: Project) -> None:
+    """The next test trains with the changed code, which is not committed."""
+    with (project.folder / "stages/evaluate.py").open("a") as code:
+        code.write("# the same results\n")
+    assert "0 of 2 experiments are complete" in project.run(*ONLY_TABLE).stdout
+    assert "| flipped † |" in (project.folder / paths.EXPERIMENTS_PAGE).read_text()
 
 
 @pytest.mark.slow
@@ -575,12 +556,11 @@ def test_an_interrupted_experiment_leaves_the_branch_and_the_changes_of_the_user
     listed = "seeds: 2\nexperiments:\n  long: {train: {epochs: 10_000}}\nreferences: []\n"
     (project.folder / "experiments.yaml").write_text(listed)
     branch = project.git("symbolic-ref", "HEAD")
-    with subprocess.Popen(
-        [sys.executable, "-m", "experiments.apply", "long"], cwd=project.folder, stdout=subprocess.DEVNULL,
-        start_new_session=True, preexec_fn=restore_signals,
-    ) as run:  # fmt: skip
+    command = (sys.executable, "-m", "experiments.apply", "long")
+    with start(project, *command, stdout=subprocess.DEVNULL, preexec_fn=restore_signals) as run:
         wait_until(lambda: (project.folder / paths.CHECKPOINT).exists())
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        run.wait(timeout=120)
     assert run.returncode == 130
     assert project.git("symbolic-ref", "HEAD") == branch
     assert project.git("stash", "list") == ""
@@ -613,7 +593,15 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     assert run.returncode == (130 if stop == "SIGTERM" else 1)
     assert ("experiments: interrupted" if stop == "SIGTERM" else "the worker of DVC's queue has ended") in errors
     wait_until(lambda: not find_queue(project))
-    assert len([*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]) == 2
+    states = [*project.folder.glob(".dvc/tmp/checkpoints/*")]
+    assert len([state for state in states if state.suffix == ".checkpoint"]) == 2
+    if stop == "SIGTERM":  # what the next call finds is the same as after the harder case, where it is made
+        assert len(states) == 2, "a temporary file is left"
+        assert not [*project.folder.glob(".dvc/tmp/exps/tmp*")], "a copy of the project is left"
+        assert not re.search("seed-3|Queued|Running", project.dvc("queue", "status"))
+        for state in states:
+            state.unlink()
+        return
     (project.folder / "experiments.yaml").write_text(f"seeds: 2\n{listed}")  # without the run that had not begun
     project.run("make", "experiments", "JOBS=2")
     for seed in (1, 2):
@@ -622,11 +610,23 @@ def test_stopped_trainings_end_and_the_next_call_continues_them_with_the_same_bi
     assert "seed-3" not in project.dvc("queue", "status")
     assert not [*project.folder.glob(".dvc/tmp/exps/tmp*")], "a copy of the project is left"
     # A training that was killed in writing its checkpoint leaves the temporary file
-    left = "*" if stop == "SIGTERM" else "*.checkpoint"
-    assert not [*project.folder.glob(f".dvc/tmp/checkpoints/{left}")]
+    assert not [*project.folder.glob(".dvc/tmp/checkpoints/*.checkpoint")]
     assert f"| {name} | 34,826 | 2,025,088 | 40 |" in (project.folder / "docs/experiments.md").read_text()
-    if stop != "SIGTERM":  # the harder case
-        assert f"{name}: identical, " in project.run("python", "-m", "experiments", "--again", name).stdout
+    check_again(project, name)
+
+
+def check_again(project: Project, experiment: str) -> None:
+    """Repeat a training, alone and without an interruption: it has the same bits.
+
+    Only the loss, which is altered in the table before, is another one.
+    """
+    path = find_seeds(project, experiment)
+    runs = pd.read_csv(path, dtype=str)
+    runs.loc[0, "loss"] = "9.0"
+    runs.to_csv(path, index=False)
+    failed = project.run("python", "-m", "experiments", "--again", experiment, check=False)
+    assert failed.returncode == 1
+    assert f"error: experiments: {experiment} has other results: loss differ from metrics/seeds/" in failed.stderr
 
 
 def find_queue(project: Project) -> list[psutil.Process]:

@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from stages.__main__ import main, only_stage
+from project.lock import only_stage
+from stages.__main__ import main
 from tests.conftest import STAGES, Project, restore_signals, wait_until
 from tests.test_determinism import TRAIN, hash_outputs, train
 
@@ -115,11 +116,8 @@ def test_only_one_stage_at_a_time_runs_in_a_folder(project: Project, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
-def test_a_stage_ends_after_its_dvc_was_killed(
-    project: Project, monkeypatch: pytest.MonkeyPatch, shell: str, number: signal.Signals
-) -> None:
+def test_a_stage_ends_after_its_dvc_was_killed(project: Project, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
     """DVC starts a stage by a shell, which is replaced by the stage or waits for it, depending on the shell."""
 
     def running() -> list[psutil.Process]:
@@ -135,7 +133,7 @@ def test_a_stage_ends_after_its_dvc_was_killed(
             wait_until(lambda: bool(running()))
             server.accept()
             (stage,) = running()
-            run.send_signal(number)
+            run.kill()
             run.wait()
             stage.wait(timeout=30)
     monkeypatch.delenv("DATASET_SOURCES")
@@ -218,16 +216,17 @@ def test_a_signal_ends_a_training_with_the_epoch_and_how_to_continue(project: Pr
 
 
 @pytest.mark.slow
-def test_a_killed_training_continues_and_gives_the_same_bits(project: Project) -> None:
+def test_dvc_repro_continues_a_killed_training_and_gives_the_same_bits(project: Project) -> None:
     project.set_params(train__epochs=5)
     expected = train(project, "uninterrupted")
-    with start_training(project, "killed") as run:
+    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as run:
         read_until(run, "Epoch 3/")
-        run.kill()
-    result = project.run_stage(TRAIN.format("killed"))
-    assert re.search(r"^going on after epoch [2-4], from \.killed\.keras\.checkpoint$", result.stdout, re.MULTILINE)
-    assert hash_outputs(project, "killed") == expected
-    assert not list(project.folder.glob("*.checkpoint"))
+        os.killpg(run.pid, signal.SIGKILL)
+    assert not (project.folder / "models/model.keras").exists()
+    printed = project.dvc("repro", "train")
+    assert re.search(r"^going on after epoch [2-4], from models/\.model\.keras\.checkpoint$", printed, re.MULTILINE)
+    assert hash_outputs(project) == expected
+    assert not [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint")]
 
 
 @pytest.mark.slow
@@ -257,21 +256,9 @@ def test_a_second_repro_in_the_same_folder_is_refused_with_the_first_one_named(p
 
 
 @pytest.mark.slow
-def test_dvc_repro_continues_after_a_kill(project: Project) -> None:
-    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as run:
-        read_until(run, "Epoch 2/")
-        os.killpg(run.pid, signal.SIGKILL)
-    assert not (project.folder / "models/model.keras").exists()
-    assert "going on after epoch 1, from models/.model.keras.checkpoint" in project.dvc("repro", "train")
-    assert (project.folder / "models/model.keras").exists()
-    assert project.git("status", "--porcelain") == "?? dvc.lock"  # the only new file
-    assert not [*project.folder.rglob("*.tmp"), *project.folder.rglob("*.checkpoint")]
-
-
-@pytest.mark.slow
-def test_make_repro_removes_a_corrupt_lock_of_dvc(project: Project) -> None:
+def test_make_repro_removes_a_corrupt_lock_of_dvc(new_finished_project: Callable[[], Project]) -> None:
+    project = new_finished_project()
     lock = project.folder / ".dvc/tmp/rwlock"
-    project.dvc("repro", "fetch")
     lock.write_text('{"write": {"/data/ra')
     assert "RWLock-file '.dvc/tmp/rwlock'" in project.run("dvc", "repro", check=False).stderr
     project.run("make", "repro")

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from classifier.errors import UserError
 from project import cli, integrity
+from project.lock import only_stage
 from project.repository import open_repo
 from tests.conftest import ROOT, Project
 
@@ -230,6 +231,27 @@ def test_nothing_is_removed_while_dvc_works(project: Project, monkeypatch: pytes
         error = run_command(monkeypatch)
     assert re.fullmatch(r"error: project\.integrity: Unable to acquire lock\.[^\n]*", error)
     assert copy_of("made/file").exists()
+
+
+def test_nothing_is_removed_while_a_stage_runs(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(copy_of("made/file"), truncate)
+    with only_stage():
+        error = run_command(monkeypatch)
+    assert error.startswith("error: project.integrity: a stage is running in this folder, process ")
+    assert copy_of("made/file").exists()
+
+
+def test_a_project_that_dvc_cannot_open_is_a_one_line_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Path(".dvc/config")
+    for content, message in (
+        ("[core]\n    no_scm = true\n", "core.no_scm is set in DVC's settings"),
+        ("<<<<<<< HEAD\n", "config file error"),
+    ):
+        config.write_text(content)
+        assert run_command(monkeypatch).startswith(f"error: project.integrity: {message}")
+    config.write_text("")
+    shutil.rmtree(".git")
+    assert re.fullmatch(r"error: project\.integrity: .* is not a git repository[^\n]*", run_command(monkeypatch))
 
 
 def test_a_damaged_dvc_lock_is_a_one_line_error(project: Project) -> None:

@@ -23,13 +23,14 @@ from tests import idx
 from tests.conftest import ROOT
 
 PARAMS = load_params(ROOT / "params.yaml")
+MODEL = params.Model(architecture="cnn", standardize=False, dropout=0.5)
 BLANK = np.zeros((1, 28, 28), np.uint8)  # models.build takes the image size from it
 
 
 @pytest.fixture(scope="module")
 def cnn() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return models.build(PARAMS.model, BLANK, 10)
+    return models.build(MODEL, BLANK, 10)
 
 
 def test_the_cnn_is_that_of_the_original_scripts(cnn: keras.Model) -> None:
@@ -47,14 +48,14 @@ def test_the_cnn_is_that_of_the_original_scripts(cnn: keras.Model) -> None:
 
 def test_standardized_images_have_mean_0_and_standard_deviation_1(cnn: keras.Model) -> None:
     images = np.random.default_rng(0).integers(20, 200, (100, 28, 28), np.uint8)
-    model = models.build(PARAMS.model.model_copy(update={"standardize": True}), images, 10)
+    model = models.build(MODEL.model_copy(update={"standardize": True}), images, 10)
     assert [weight.shape for weight in model.weights] == [weight.shape for weight in cnn.weights]
     scaled = np.asarray(model.get_layer("scaling")(images))
     np.testing.assert_allclose((scaled.mean(), scaled.std()), (0, 1), atol=1e-5)
 
 
 def test_the_residual_network_has_at_most_300_000_parameters_and_two_skip_connections() -> None:
-    resnet = models.build(PARAMS.model.model_copy(update={"architecture": "resnet"}), BLANK, 10)
+    resnet = models.build(MODEL.model_copy(update={"architecture": "resnet"}), BLANK, 10)
     assert resnet.count_params() <= 300_000
     sums = [layer for layer in resnet.layers if isinstance(layer, layers.Add)]
     assert len(sums) == 2
@@ -68,7 +69,7 @@ def test_macs_are_those_counted_by_hand(cnn: keras.Model) -> None:
 @pytest.mark.parametrize("size", [28, 29, 30, 31])
 def test_the_pixels_that_the_cnn_crops_reach_no_output(size: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, size, size, 1)).astype(np.float32)
-    network = models.build(PARAMS.model, np.zeros((1, size, size), np.uint8), 10)
+    network = models.build(MODEL, np.zeros((1, size, size), np.uint8), 10)
     x = whole = network.get_layer("scaling")(images)
     for layer in network.layers[2:]:
         x = layer(x)
@@ -92,12 +93,12 @@ def test_every_architecture_of_the_params_can_be_built() -> None:
     names = get_args(params.Model.model_fields["architecture"].annotation)
     assert len(names) > 1
     for name in names:
-        assert models.build(PARAMS.model.model_copy(update={"architecture": name}), BLANK, 3).name == name
+        assert models.build(MODEL.model_copy(update={"architecture": name}), BLANK, 3).name == name
 
 
 def test_images_too_small_for_the_network_are_refused() -> None:
     with pytest.raises(UserError, match="cnn does not take 4×4 images"):
-        models.build(PARAMS.model, np.zeros((1, 4, 4), np.uint8), 10)
+        models.build(MODEL, np.zeros((1, 4, 4), np.uint8), 10)
 
 
 def test_a_model_is_always_saved_as_the_same_bytes_and_with_its_optimizer(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_weights_outside_of_the_model_file_or_larger_than_memory_are_refused(
     tmp_path: Path, replace: Callable[[h5py.Group, Path], None]
 ) -> None:
     good, bad, weights = tmp_path / "good.keras", tmp_path / "bad.keras", tmp_path / "weights.h5"
-    model_file.write_model(good, models.build(PARAMS.model, BLANK, 10))
+    model_file.write_model(good, models.build(MODEL, BLANK, 10))
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
         for member in source.namelist():
             weights.write_bytes(source.read(member))
@@ -189,7 +190,7 @@ def test_a_small_archive_that_unpacks_to_a_large_one_is_refused(
 ) -> None:
     monkeypatch.setattr(model_file, "LARGEST", 10**7)
     path = tmp_path / "model.keras"
-    model_file.write_model(path, models.build(PARAMS.model, BLANK, 10))
+    model_file.write_model(path, models.build(MODEL, BLANK, 10))
     model_file.read_model(path, (28, 28), 10)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assets", bytes(10**7))
@@ -201,7 +202,7 @@ def test_a_small_archive_that_unpacks_to_a_large_one_is_refused(
 
 
 def test_a_model_for_other_images_or_classes_is_refused(tmp_path: Path) -> None:
-    model = models.build(PARAMS.model, BLANK, 10)
+    model = models.build(MODEL, BLANK, 10)
     model_file.write_model(tmp_path / "model.keras", model)
     assert model_file.read_model(tmp_path / "model.keras", (28, 28), 10).count_params() == model.count_params()
     for shape, classes in (((32, 32), 10), ((28, 28), 9)):
@@ -244,7 +245,7 @@ def test_the_number_of_steps_per_execution_does_not_change_a_training() -> None:
     weights = []
     for steps in (1, 3, 64):
         keras.utils.set_random_seed(1)
-        model = models.build(PARAMS.model, BLANK, 10)
+        model = models.build(MODEL, BLANK, 10)
         last = keras.callbacks.Callback()  # has the trained model
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "STEPS_PER_EXECUTION", steps)
@@ -270,9 +271,7 @@ def test_fit_passes_the_number_of_the_epoch_to_the_batches(monkeypatch: pytest.M
     split = Split(np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10)
     seen: list[int] = []
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(int(given[0])))
-    training.fit(
-        models.build(PARAMS.model, BLANK, 10), split, split, settings(epochs=3), PARAMS.augment, callbacks=[record]
-    )
+    training.fit(models.build(MODEL, BLANK, 10), split, split, settings(epochs=3), PARAMS.augment, callbacks=[record])
     assert seen == [0, 1, 2]
 
 
@@ -330,6 +329,6 @@ def test_labels_are_smoothed_for_training_and_not_for_validation() -> None:
 
 def test_a_training_that_diverges_is_an_error() -> None:
     split = Split(np.full((64, 28, 28), 255, np.uint8), np.arange(64, dtype=np.uint8) % 10)
-    model = models.build(PARAMS.model, BLANK, 10)
+    model = models.build(MODEL, BLANK, 10)
     with pytest.raises(UserError, match=r"lower train\.learning_rate"):
         training.fit(model, split, split, settings(optimizer="sgd", learning_rate=1e30, epochs=3), PARAMS.augment)

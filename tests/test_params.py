@@ -1,5 +1,6 @@
 """params.yaml is validated completely, and every error in it is reported with its key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -113,5 +114,5 @@ def test_a_missing_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_numbers_are_read_as_dvc_reads_them(params_file: Path) -> None:
-    params_file.write_text(params_file.read_text().replace("learning_rate: 0.001", "learning_rate: 1e-3"))
+    params_file.write_text(re.sub("learning_rate: [^ ]+", "learning_rate: 1e-3", params_file.read_text()))
     assert load_params(params_file).train.learning_rate == 0.001

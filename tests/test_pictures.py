@@ -857,9 +857,11 @@ def check_predictions(project: Project, output: Path, flip: bool = False) -> Non
 
 
 @pytest.mark.slow
-def test_the_average_over_flips_is_that_of_evaluate(new_project: Callable[[], Project], tmp_path: Path) -> None:
+def test_the_average_over_flips_is_that_of_evaluate(
+    new_finished_project: Callable[[], Project], tmp_path: Path
+) -> None:
     """Only with the average do an image and its flip get the same probabilities."""
-    project = new_project()
+    project = new_finished_project()
     project.set_params(evaluate__flip_average=True)
     project.dvc("repro")
     check_predictions(project, tmp_path, flip=True)

@@ -32,7 +32,7 @@ def test_a_release_is_downloaded_in_another_folder(new_finished_project: Callabl
     model = (project.folder / paths.MODEL).read_bytes()
 
     project.set_params(train__seed=2)  # a later version
-    project.dvc("repro")
+    project.dvc("repro", "train")
     project.git("commit", "-qam", "another seed")
     project.dvc("push")
     project.run(gto, "register", "classifier", "--version", "v1.1.0")

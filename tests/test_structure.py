@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from project import paths as project_paths
 from project import seeds
+from review.caveats import ENVIRONMENT
 from tests.conftest import DVC_YAML, ROOT, STAGES, of_the_published_recipe
 
 PACKAGES = ("stages", "classifier", "project", "review", "experiments", "pictures", "benchmarks", "tools", "tests")
@@ -159,6 +160,13 @@ def test_no_stage_imports_another_or_the_module_that_runs_it() -> None:
         "classifier",
         "project",
     }
+
+
+def test_a_review_notes_changes_of_all_code_that_stages_run_with() -> None:
+    code = {dep for stage in STAGES.values() for dep in stage["deps"]}
+    used = find_dependencies(ROOT / "stages/__main__.py")
+    assert used - code == {path for path in ENVIRONMENT if path.endswith(".py") and not path.startswith(":")}
+    assert not [*ROOT.glob("*.py"), *ROOT.glob("*/__init__.py")]
 
 
 def test_no_module_is_named_like_one_of_the_standard_library() -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -137,6 +138,15 @@ def test_a_folder_outside_of_git_is_an_error(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "argv", ["verify"])
     with pytest.raises(UserError, match=r"^git rev-parse HEAD failed$"):
         verify.main()
+
+
+def test_folders_of_the_dataset_are_found_from_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    clone = Project(tmp_path)
+    clone.set_params(dataset__sources=["my own", "no folder", "https://example.org/data"])
+    monkeypatch.chdir(tmp_path)
+    Path("my own").mkdir()
+    assert shlex.split(verify._sources(tmp_path)) == [str(tmp_path / "my own"), "no folder", "https://example.org/data"]
 
 
 class Verification(NamedTuple):

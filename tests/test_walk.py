@@ -113,19 +113,6 @@ def test_experiments_are_queued_shown_reviewed_and_branched(project: Project) ->
     assert project.git("show", "less-dropout:params.yaml").count("dropout: 0.4") == 1
 
 
-def test_a_search_runs_every_combination_and_is_shown_in_descending_order(project: Project) -> None:
-    project.git("checkout", "-qf", "main")
-    project.dvc("checkout")
-    output = run_commands(project, code_block("docs/experiments.md", "python -m experiments.search"), "-e")
-    shown = re.findall(r"train\.learning_rate=(\S+) model\.dropout=(\S+) +([01]\.\d+) ", output)
-    assert {run[:2] for run in shown} == {
-        (rate, dropout) for rate in ("0.0005", "0.002") for dropout in ("0.25", "0.5")
-    }
-    accuracies = [float(run[2]) for run in shown]
-    assert accuracies == sorted(accuracies, reverse=True)
-    (project.folder / "metrics/search.csv").unlink()
-
-
 def test_the_daily_commands_succeed_without_changes(project: Project) -> None:
     project.git("checkout", "-qf", "main")
     project.dvc("checkout")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from itertools import cycle, islice, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from tests.conftest import Project
@@ -23,24 +23,24 @@ STAGE = re.compile(r"Running stage '(\w+)'")
 def inject(
     project: Project, folder: Path, durations: dict[str, float], expected: dict[str, str], count: int, seed: int
 ) -> Iterator[Outcome]:
-    """Kill `dvc repro` in copies of a project, which has no results yet.
+    """Kill `dvc repro` in copies of a project, which has no results yet: in each copy during every stage.
 
     folder: where each copy is made. durations, expected: those that run_undisturbed returns.
     """
     generator = random.Random(seed)
-    remaining = list(islice(cycle(durations), count))  # the stages take turns
-    while remaining:
-        stage = remaining[0]
-        delay = generator.uniform(0, durations[stage])
-        copy = copy_project(project, folder)
-        if kill_during(copy, stage, delay):
-            remaining.pop(0)
-            remedy, again = repro_again(copy)
-            same = again.returncode == 0 and copy.snapshot() == expected
-            result = f"identical results{remedy}" if same else f"other results, or an error: {again.stderr[-300:]}"
-            if resumed := re.search(r"going on after epoch \d+", again.stdout):
-                result += f", {resumed[0]}"
-            yield Outcome(f"SIGKILL after {delay:.1f} of {durations[stage]:.1f} s of {stage}", result, same)
+    while count > 0:
+        copy, faults = copy_project(project, folder), list[tuple[str, bool]]()
+        for stage, duration in islice(durations.items(), count):
+            delay = generator.uniform(0, duration)
+            killed = kill_during(copy, stage, delay)
+            faults.append((f"SIGKILL after {delay:.1f} of {duration:.1f} s of {stage}", killed))
+        count -= len(faults)
+        remedy, again = repro_again(copy)
+        same = again.returncode == 0 and copy.snapshot() == expected
+        result = f"identical results{remedy}" if same else f"other results, or an error: {again.stderr[-300:]}"
+        for fault, killed in faults:
+            not_run = same and not killed
+            yield Outcome(fault, "the run had ended before" if not_run else result, None if not_run else same)
         shutil.rmtree(folder)
 
 

@@ -31,7 +31,6 @@ SETTINGS = {
         "TF_SET_ONEDNN_FPMATH_MODE": "BF16", "KERAS_BACKEND": "jax",
     },
 }  # fmt: skip
-ALONE = "TensorFlow's own"  # with the others, its KERAS_BACKEND would hide that of keras.json
 
 
 def inject(project: Project, folder: Path) -> Iterator[Outcome]:
@@ -44,13 +43,11 @@ def inject(project: Project, folder: Path) -> Iterator[Outcome]:
     for path, content in {".config/matplotlib/matplotlibrc": MATPLOTLIBRC, ".keras/keras.json": KERAS}.items():
         (home / path).parent.mkdir(parents=True)
         (home / path).write_text(content)
-    yield _reproduce(project, folder, {ALONE: SETTINGS[ALONE]}, expected)
-    others = {name: variables for name, variables in SETTINGS.items() if name != ALONE}
-    others["files of the user's home"] = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
-    together = _reproduce(project, folder, others, expected)
+    kinds = SETTINGS | {"files of the user's home": {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}}
+    together = _reproduce(project, folder, kinds, expected)
     yield together
     if not together.promised:
-        for name, variables in others.items():
+        for name, variables in kinds.items():
             yield _reproduce(project, folder, {name: variables}, expected)
     shutil.rmtree(home)
 
