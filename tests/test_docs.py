@@ -146,14 +146,20 @@ def test_the_page_of_experiments_quotes_the_committed_table_and_its_differences(
 
     for name, other in (
         ("three-epochs", "baseline"), ("five-epochs", "baseline"), ("flipped", "baseline"),
-        ("flipped-simple", "flipped"), ("resnet", "flipped-simple"),
+        ("flipped-simple", "flipped"), ("resnet", "flipped-simple"), ("resnet-long", "resnet"),
     ):  # fmt: skip
         assert format_points(name, other) in text
     assert format_points("flipped-simple", "flipped", "validation_accuracy", 1) in text
-    runs = current(rows["resnet"].recipe)
-    gap = 100 * (runs["confidence"] - runs["accuracy"]).mean()
-    assert f"the mean confidence of `resnet` exceeds its accuracy by {gap:.1f} points" in text
-    assert f"for {rows['resnet'].compute / rows['flipped-simple'].compute:.1f} times its training compute" in text
+    runs = {name: current(rows[name].recipe) for name in ("resnet", "resnet-long")}
+    gaps = [100 * (found["confidence"] - found["accuracy"]).mean() for found in runs.values()]
+    assert (
+        f"the mean confidence of `resnet` exceeds its accuracy by {gaps[0]:.1f} points, and that of `resnet-long` by "
+        f"{gaps[1]:.1f} points"
+    ) in text
+    for name, other in (("resnet", "flipped-simple"), ("resnet-long", "resnet")):
+        assert f"for {rows[name].compute / rows[other].compute:.1f} times its training compute" in text
+    accuracies = [f"{100 * accuracy:.2f}" for accuracy in runs["resnet-long"]["accuracy"]]
+    assert f"{', '.join(accuracies[:-1])} and {accuracies[-1]} %" in text
 
 
 def console_commands() -> Iterator[tuple[str, list[str]]]:
