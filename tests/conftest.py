@@ -191,8 +191,11 @@ def make_project(target: Path, dataset: Path, files: dict[str, dict[str, str]]) 
         if not name.startswith(RESULTS) and (ROOT / name).exists():
             (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project.folder / name)
-    project.set_params(dataset__files=files, dataset__sources=[str(dataset)], dataset__classes=CLASSES)
-    project.set_params(model__architecture="cnn", train__epochs=2, train__batch_size=32)
+    project.set_params(
+        dataset__files=files, dataset__sources=[str(dataset)], dataset__classes=CLASSES,
+        model__architecture="cnn", model__dropout=0.5, train__learning_rate=0.001, augment__flip=False,
+        train__epochs=2, train__batch_size=32,
+    )  # fmt: skip
     environment = project.folder / ".venv"  # make finds the environment of the tests here
     environment.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):

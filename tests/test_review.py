@@ -436,7 +436,6 @@ def test_a_revision_without_valid_results_is_refused(
         ("metrics/evaluate.json", '"validation"', '"validate"'),
         ("metrics/predictions.csv", ",0.9973", ",many"),
         ("metrics/correct.csv", "test,10000,", "test,10000,AA"),
-        ("metrics/correct.csv", "test,10000,//", "test,10000,AA"),
         ("plots/history.csv", "val_loss", "value"),
     ],
 )
@@ -448,12 +447,21 @@ def test_invalid_results_are_a_one_line_error(project: Project, path: str, old: 
     assert "workspace" in str(caught.value) or path in str(caught.value)
 
 
+def test_correct_images_that_are_not_those_of_the_predictions_are_refused(project: Project) -> None:
+    correct = tables.read_correct(paths.CORRECT)["test"]
+    bits = pd.read_csv(paths.CORRECT)
+    bits.loc[bits["split"] == "test", "correct"] = tables.pack(np.roll(correct, 1))
+    bits.to_csv(paths.CORRECT, index=False)
+    with pytest.raises(UserError, match=r"metrics/correct\.csv does not belong to metrics/predictions\.csv"):
+        read(WORKSPACE)
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "reason"),
     [
         ("plots/history.csv", "\n1,", "\n1,99999999", "plots/history.csv has a number that is too large"),
         (
-            "metrics/train.json", '"multiply_adds": 2025088', f'"multiply_adds": 1{"0" * 400}',
+            "metrics/train.json", '"multiply_adds": ', f'"multiply_adds": 1{"0" * 400}',
             "metrics/train.json has a number that is too large",
         ),
         ("metrics/predictions.csv", "actual", "," * 1_000_000, "the first line of metrics/predictions.csv is too long"),
@@ -595,7 +603,7 @@ def test_a_stage_that_dvc_yaml_does_not_declare_hides_no_change_of_code(project:
 def test_stale_results_are_reported(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    edit("params.yaml", "epochs: 25", "epochs: 24")
+    edit("params.yaml", "\n  epochs: ", "\n  epochs: 1")
     reason = "train: param train modified"
     assert f"Note:** The results of workspace are stale ({reason})" in review(monkeypatch, "HEAD")
     project.git("commit", "-qam", "stale")
