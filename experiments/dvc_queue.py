@@ -80,7 +80,7 @@ def forget(repo: Repo, runs: set[str]) -> None:
         UserError: one of them is running.
     """
     if not _workers(repo):
-        _remove_corrupt(Path(repo.tmp_dir, "exps/rwlock"))
+        remove_corrupt(Path(repo.tmp_dir, "exps/rwlock"))
         _abandon(repo, runs)
     if running := sorted(name for name, state in _states(repo).items() if name in runs and state == "Running"):
         raise UserError(f"{', '.join(running)} is running already; dvc queue status shows the queue")
@@ -192,7 +192,7 @@ def _remove(repo: Repo, runs: set[str]) -> None:
         dvc("queue", "remove", *left, quiet=True)
 
 
-def _remove_corrupt(lock: Path) -> None:
+def remove_corrupt(lock: Path) -> None:
     """Remove a lock file of DVC's that is no JSON: DVC was killed in writing it, and could not go on with it."""
     with suppress(FileNotFoundError):
         try:

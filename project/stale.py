@@ -6,7 +6,6 @@
 compared with dvc.lock, and for files in the cache, the entries of dvc.lock are compared with each other.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,19 @@ from classifier.errors import UserError
 from classifier.params import PARAMS
 from project import cli, paths
 from project.repository import WORKSPACE
-from project.snapshot import DESCRIBING, MOST, Description, Item, Locked, Snapshot, Stage, describe, is_inside, snapshot
+from project.snapshot import (
+    DESCRIBING,
+    MOST,
+    Description,
+    Item,
+    Locked,
+    Snapshot,
+    Stage,
+    describe,
+    is_inside,
+    md5,
+    snapshot,
+)
 
 MISSING = object()
 OUTSIDE = "is outside of the repository, which is not supported"
@@ -111,7 +122,7 @@ def _folder_hash(files: Snapshot, folder: Path) -> str | None:
     if not existing:
         return None
     text = json.dumps(sorted(existing, key=lambda entry: str(entry["relpath"])), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return md5(text.encode()) + ".dir"
 
 
 def main() -> None:

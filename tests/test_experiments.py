@@ -190,9 +190,9 @@ def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 @pytest.mark.parametrize(("content", "kept"), [("{}", True), ('{"a": ', False), ("", False)])
 def test_a_lock_that_dvc_was_killed_in_writing_is_removed(tmp_path: Path, content: str, kept: bool) -> None:
     lock = tmp_path / "rwlock"
-    dvc_queue._remove_corrupt(lock)
+    dvc_queue.remove_corrupt(lock)
     lock.write_text(content)
-    dvc_queue._remove_corrupt(lock)
+    dvc_queue.remove_corrupt(lock)
     assert lock.exists() == kept
 
 

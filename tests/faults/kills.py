@@ -3,7 +3,6 @@
 SIGKILL, which cannot be caught, is sent to all processes of the run at once, as in a power failure.
 """
 
-import json
 import os
 import random
 import re
@@ -12,10 +11,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice, pairwise
 from pathlib import Path
 
+from experiments.dvc_queue import remove_corrupt
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
 
@@ -34,7 +33,7 @@ def inject(
         copy, faults = copy_project(project, folder), list[tuple[str, bool]]()
         for stage, duration in islice(durations.items(), count):
             delay = generator.uniform(0, duration)
-            remove_corrupt_lock(copy)
+            remove_corrupt(copy.folder / ".dvc/tmp/rwlock")  # as make repro does
             killed = kill_during(copy, stage, delay)
             faults.append((f"SIGKILL after {delay:.1f} of {duration:.1f} s of {stage}", killed))
         count -= len(faults)
@@ -93,16 +92,6 @@ def repro_again(project: Project) -> "tuple[str, subprocess.CompletedProcess[str
         (project.folder / "dvc.lock").unlink()  # git has none yet that could be restored
         return ", after the removal of a corrupt dvc.lock", project.run("dvc", "repro", check=False)
     return "", again
-
-
-def remove_corrupt_lock(project: Project) -> None:
-    """Remove the lock file of a DVC that was killed in writing it, as `make repro` does."""
-    lock = project.folder / ".dvc/tmp/rwlock"
-    with suppress(FileNotFoundError):
-        try:
-            json.loads(lock.read_bytes())
-        except ValueError:
-            lock.unlink()
 
 
 def start_repro(project: Project) -> "subprocess.Popen[str]":
