@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DVC_YAML: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
 STAGES: dict[str, Any] = DVC_YAML["stages"]
+LONGEST = 300  # seconds that a command which a test starts may take
 RESULTS = ("dvc.lock", "metrics", "plots")  # the results of the real dataset, which projects do not get
 
 
@@ -49,6 +52,24 @@ class Project:
         if check and result.returncode:
             pytest.fail(f"{' '.join(command)} exited with {result.returncode}:\n{result.stdout}\n{result.stderr}")
         return result
+
+    @contextmanager
+    def start(self, *command: str, stdout: int = subprocess.PIPE, **options: Any) -> Iterator["subprocess.Popen[str]"]:
+        """Start a command in a process group of its own, which is killed at the end of the block, or after LONGEST.
+
+        Its output can be read while it runs. options: of subprocess.Popen.
+        """
+        with subprocess.Popen(
+            command, cwd=self.folder, stdout=stdout, text=True, start_new_session=True, **options
+        ) as run:
+            timer = threading.Timer(LONGEST, os.killpg, [run.pid, signal.SIGKILL])
+            timer.start()
+            try:
+                yield run
+            finally:
+                timer.cancel()
+                with suppress(ProcessLookupError):
+                    os.killpg(run.pid, signal.SIGKILL)
 
     def dvc(self, *arguments: str, check: bool = True) -> str:
         """Run dvc and return its standard output."""

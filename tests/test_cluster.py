@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from tests.conftest import Project, is_training, restore_signals, wait_until
-from tests.test_failures import start
 
 pytestmark = pytest.mark.slow
 
@@ -126,8 +125,8 @@ def test_an_interruption_ends_the_trainings_on_the_nodes(project: Project, clust
         return [each for node in cluster.list_all_nodes() for each in find_trainings(find_raylet(node))]
 
     search = ("experiments.search", "train.epochs=10000", "--question", "Q", "--cluster", cluster.address)
-    with start(
-        project, sys.executable, "-m", *search, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    with project.start(
+        sys.executable, "-m", *search, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         preexec_fn=restore_signals,
     ) as run:  # fmt: skip
         wait_until(lambda: len(trainings()) == 1, seconds=300)

@@ -10,7 +10,6 @@ from itertools import islice
 import pytest
 
 from tests.conftest import STAGES, Project, wait_until
-from tests.test_failures import start
 
 
 @pytest.mark.slow
@@ -24,9 +23,9 @@ def test_the_curves_are_drawn_while_train_runs(new_project: Callable[[], Project
     before = project.git("status", "--porcelain")
     checkpoint = project.folder / "models/.model.keras.checkpoint"
     training = [sys.executable, *STAGES["train"]["cmd"].split()[1:]]
-    with start(project, *training, stdout=subprocess.DEVNULL) as run:
+    with project.start(*training, stdout=subprocess.DEVNULL) as run:
         wait_until(checkpoint.exists)
-        with start(project, *command) as curves:
+        with project.start(*command) as curves:
             assert curves.stdout is not None
             lines = list(islice(curves.stdout, 3))
             run.send_signal(signal.SIGTERM)

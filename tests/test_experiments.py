@@ -29,7 +29,6 @@ from project import paths, seeds
 from project.seeds import recipe
 from project.significance import LEVEL, compare
 from tests.conftest import ROOT, Project, is_training, of_the_published_recipe, restore_signals, wait_until
-from tests.test_failures import start
 from tests.test_walk import code_block
 
 EXAMPLE = "seeds: 2\nexperiments:\n  baseline: {}\n  flipped: {augment: {flip: true}}\nreferences: []\n"
@@ -557,7 +556,7 @@ def test_an_interrupted_experiment_leaves_the_branch_and_the_changes_of_the_user
     (project.folder / "experiments.yaml").write_text(listed)
     branch = project.git("symbolic-ref", "HEAD")
     command = (sys.executable, "-m", "experiments.apply", "long")
-    with start(project, *command, stdout=subprocess.DEVNULL, preexec_fn=restore_signals) as run:
+    with project.start(*command, stdout=subprocess.DEVNULL, preexec_fn=restore_signals) as run:
         wait_until(lambda: (project.folder / paths.CHECKPOINT).exists())
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         run.wait(timeout=120)

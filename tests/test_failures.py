@@ -11,10 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, chdir, contextmanager, suppress
-from typing import Any
+from contextlib import AbstractContextManager, chdir
 
 import psutil
 import pytest
@@ -23,29 +21,6 @@ from project.lock import only_stage
 from stages.__main__ import main
 from tests.conftest import STAGES, Project, restore_signals, wait_until
 from tests.test_determinism import TRAIN, hash_outputs, train
-
-LONGEST = 300  # seconds that a command which a test starts may take
-
-
-@contextmanager
-def start(
-    project: Project, *command: str, stdout: int = subprocess.PIPE, **options: Any
-) -> Iterator["subprocess.Popen[str]"]:
-    """Start a command in a process group of its own, which is killed at the end of the block, or after LONGEST seconds.
-
-    Its output can be read while it runs. options: of subprocess.Popen.
-    """
-    with subprocess.Popen(
-        command, cwd=project.folder, stdout=stdout, text=True, start_new_session=True, **options
-    ) as run:
-        timer = threading.Timer(LONGEST, os.killpg, [run.pid, signal.SIGKILL])
-        timer.start()
-        try:
-            yield run
-        finally:
-            timer.cancel()
-            with suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
 
 
 def read_until(run: "subprocess.Popen[str]", text: str) -> None:
@@ -128,7 +103,7 @@ def test_a_stage_ends_after_its_dvc_was_killed(project: Project, monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as server:  # answers nothing
         server.settimeout(60)
         monkeypatch.setenv("DATASET_SOURCES", f"http://127.0.0.1:{server.getsockname()[1]}")
-        with start(project, "dvc", "repro", "--force", "fetch", stderr=subprocess.DEVNULL) as run:
+        with project.start("dvc", "repro", "--force", "fetch", stderr=subprocess.DEVNULL) as run:
             dvc = psutil.Process(run.pid)
             wait_until(lambda: bool(running()))
             server.accept()
@@ -183,8 +158,8 @@ def test_a_full_disk_leaves_no_incomplete_model(project: Project) -> None:
 
 
 def start_training(project: Project, name: str) -> AbstractContextManager["subprocess.Popen[str]"]:
-    return start(
-        project, sys.executable, "-u", *TRAIN.format(name).split()[1:], stderr=subprocess.PIPE,
+    return project.start(
+        sys.executable, "-u", *TRAIN.format(name).split()[1:], stderr=subprocess.PIPE,
         preexec_fn=restore_signals,
     )  # fmt: skip
 
@@ -219,7 +194,7 @@ def test_a_signal_ends_a_training_with_the_epoch_and_how_to_continue(project: Pr
 def test_dvc_repro_continues_a_killed_training_and_gives_the_same_bits(project: Project) -> None:
     project.set_params(train__epochs=5)
     expected = train(project, "uninterrupted")
-    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as run:
+    with project.start("dvc", "repro", "train", stderr=subprocess.STDOUT) as run:
         read_until(run, "Epoch 3/")
         os.killpg(run.pid, signal.SIGKILL)
     assert not (project.folder / "models/model.keras").exists()
@@ -247,7 +222,7 @@ def test_params_that_change_during_a_training_are_an_error(project: Project) -> 
 @pytest.mark.slow
 def test_a_second_repro_in_the_same_folder_is_refused_with_the_first_one_named(project: Project) -> None:
     project.set_params(train__epochs=10_000)
-    with start(project, "dvc", "repro", "train", stderr=subprocess.STDOUT) as first:
+    with project.start("dvc", "repro", "train", stderr=subprocess.STDOUT) as first:
         read_until(first, "Epoch 1/")
         second = project.run("dvc", "repro", check=False)
     assert second.returncode

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -162,6 +163,7 @@ def verification(tmp_path_factory: pytest.TempPathFactory) -> Verification:
     folder = tmp_path_factory.mktemp("verify")
     with (
         chdir(ROOT),
+        mock.patch.dict(os.environ),  # the command sets DATASET_SOURCES, which no other test may get
         mock.patch("tempfile.TemporaryDirectory", return_value=nullcontext(folder)),  # which the command would remove
         mock.patch.object(sys, "argv", ["project.verify"]),
         redirect_stdout(io.StringIO()) as printed,

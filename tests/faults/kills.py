@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def measure_stages(project: Project) -> dict[str, float]:
         for line in run.stdout or ():
             if match := STAGE.match(line):
                 started[match[1]] = time.monotonic()
+        run.wait()
     times = [*started.values(), time.monotonic()]
     assert run.returncode == 0
     return {name: end - begin for name, (begin, end) in zip(started, pairwise(times), strict=True)}
@@ -94,12 +96,9 @@ def repro_again(project: Project) -> "tuple[str, subprocess.CompletedProcess[str
     return "", again
 
 
-def start_repro(project: Project) -> "subprocess.Popen[str]":
-    """Start `dvc repro` in a process group of its own."""
-    return subprocess.Popen(
-        ["dvc", "repro"], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
-    )  # fmt: skip
+def start_repro(project: Project) -> AbstractContextManager["subprocess.Popen[str]"]:
+    """Start `dvc repro`, whose processes end at the end of the block."""
+    return project.start("dvc", "repro", stderr=subprocess.STDOUT)
 
 
 def copy_project(project: Project, folder: Path) -> Project:

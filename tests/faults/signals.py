@@ -29,21 +29,25 @@ def inject(
     folder: where each copy is made. durations, expected: those that run_undisturbed of tests.faults.kills returns.
     """
     duration = sum(durations.values())
-    delay = random.Random(seed).uniform(0.3, 0.9) * duration
+    yield _terminate(project, folder, random.Random(seed).uniform(0.3, 0.9) * duration, expected)
+    yield _pause(project, folder, 0.45 * duration, expected)  # in train
+
+
+def _terminate(project: Project, folder: Path, delay: float, expected: dict[str, str]) -> Outcome:
+    """Send SIGTERM to DVC alone, as `kill` does."""
     copy = copy_project(project, folder)
     with start_repro(copy) as run:
         time.sleep(delay)
         processes = psutil.Process(run.pid).children(recursive=True)
         run.terminate()
         run.communicate()
-    _, left = psutil.wait_procs(processes, timeout=LONGEST)
+        _, left = psutil.wait_procs(processes, timeout=LONGEST)
     again = repro_again(copy)[1]
     same = again.returncode == 0 and copy.snapshot() == expected
+    shutil.rmtree(folder)
     result = "every process ended" if not left else f"{len(left)} processes went on"
     result += ", then identical results" if same else f", then other results, or an error: {again.stderr[-300:]}"
-    yield Outcome(f"SIGTERM to DVC alone, after {delay:.1f} of {duration:.1f} s", result, same and not left)
-    shutil.rmtree(folder)
-    yield _pause(project, folder, 0.45 * duration, expected)  # in train
+    return Outcome(f"SIGTERM to DVC alone, after {delay:.1f} s", result, same and not left)
 
 
 def _pause(project: Project, folder: Path, delay: float, expected: dict[str, str]) -> Outcome:
