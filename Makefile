@@ -30,7 +30,7 @@ $(foreach name,$(ARGUMENTS),$(eval override $(name) := $$(value $(name))))
 export $(ARGUMENTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro check-data curves predict dataset review seeds experiments experiment remote stale test test-slow faults verify bench check format plots-page \
+.PHONY: help install repro intact-cache check-data curves predict dataset review seeds experiments experiment remote stale test test-slow faults verify bench check format plots-page \
 	lock $(EXTRAS:%=extra-%)
 
 help:  ## List the targets
@@ -38,10 +38,11 @@ help:  ## List the targets
 
 install: $(VENV)/installed  ## Install the environment
 
-repro: $(VENV)/installed  ## Install the environment, get the data and run the pipeline: dvc repro
-	@$(PY) -m json.tool .dvc/tmp/rwlock >/dev/null 2>&1 || rm -f .dvc/tmp/rwlock # corrupt if DVC was killed in writing it
-	@$(PY) -m project.integrity --quiet # DVC itself trusts its cache
+repro: $(VENV)/installed intact-cache  ## Install the environment, get the data and run the pipeline: dvc repro
 	$(WITH_PATH) $(VENV)/bin/dvc repro
+
+intact-cache: $(VENV)/installed
+	@$(PY) -m project.integrity --quiet # DVC itself trusts its cache
 
 check-data: $(VENV)/installed  ## Hash DVC's cache and the outputs, and remove what is damaged
 	$(PY) -m project.integrity
@@ -69,7 +70,7 @@ seeds: $(VENV)/installed $(RAY)  ## Measure seed noise: train with N=5 seeds; JO
 experiments: $(VENV)/installed $(RAY)  ## Train the missing runs of experiments.yaml and update its table; JOBS=1 or CLUSTER=address
 	$(PY) -m experiments $(RUNNER)
 
-experiment: $(VENV)/installed  ## Put NAME=resnet of experiments.yaml into the working tree, trained or restored from the cache
+experiment: $(VENV)/installed intact-cache  ## Put NAME=resnet of experiments.yaml into the working tree, trained or restored from the cache
 	@test -n "$$NAME" || { echo 'error: no experiment given; set NAME=…' >&2; exit 1; }
 	$(PY) -m experiments.apply -- "$$NAME"
 

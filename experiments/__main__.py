@@ -12,7 +12,7 @@ from classifier.errors import UserError
 from experiments import dvc_queue, plan, runner, table
 from experiments.plan import Experiment, Plan
 from experiments.runner import Runner
-from experiments.seeds import current, run_results, train
+from experiments.seeds import of_this_code, run_results, train
 from project import cli, seeds
 from project.repository import open_repo
 
@@ -40,7 +40,7 @@ def main() -> None:
 
 def publish(experiments: list[Experiment], wanted: Plan) -> int:
     """Write the table and the figure; returns how many experiments have all seeds of the current code and data."""
-    runs = {each.name: found for each in experiments if len(found := current(each.recipe)) >= wanted.seeds}
+    runs = {each.name: found for each in experiments if len(found := of_this_code(each.recipe)) >= wanted.seeds}
     table.publish(table.update(table.read(), experiments, runs), wanted.references)
     return len(runs)
 
@@ -59,7 +59,7 @@ def repeat(experiment: Experiment) -> None:
     Raises:
         UserError: the experiment was not trained with the current code and data, or the scores or bits differ.
     """
-    runs = current(experiment.recipe)
+    runs = of_this_code(experiment.recipe)
     if runs.empty:
         raise UserError(
             f"{experiment.name} was not trained with the current code and data yet; make experiments trains it"

@@ -9,10 +9,10 @@ same command is run again.
 
 from classifier.errors import UserError
 from classifier.params import PARAMS, load_yaml
-from experiments import plan
+from experiments import plan, table
 from experiments.dvc_queue import set_params
 from experiments.plan import Experiment
-from project import cli
+from project import cli, paths
 from project.repository import dvc, open_repo
 from project.snapshot import snapshot
 
@@ -21,6 +21,12 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("name", metavar="NAME", help="of experiments.yaml")
     experiment = find(parser.parse_args().name)
+    if is_another_recipe(experiment):
+        print(
+            f"note: this is not the recipe that {paths.EXPERIMENTS_TABLE} has for {experiment.name}: {PARAMS} or "
+            f"{paths.EXPERIMENTS} has changed since",
+            flush=True,
+        )
     with open_repo():
         dvc("exp", "run", *set_params(experiment.changes))
     print(f"{experiment.name} is in the working tree; make review compares it with main")
@@ -39,6 +45,11 @@ def find(name: str) -> Experiment:
                 f"{PARAMS} has changes that are not committed; commit them, or undo them with git checkout {PARAMS}"
             )
     return experiment
+
+
+def is_another_recipe(experiment: Experiment) -> bool:
+    """Whether the table has an experiment of this name with another recipe."""
+    return any(row.name == experiment.name and row.recipe != experiment.recipe for row in table.read())
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from classifier.errors import UserError
+from project.integrity import remove_corrupt
 from project.repository import at_revision, dvc
 
 POLL_SECONDS = 3  # asking DVC for the states takes half a second of computing
@@ -190,12 +191,3 @@ def _remove(repo: Repo, runs: set[str]) -> None:
         if not (left := runs & _states(repo).keys()):
             return
         dvc("queue", "remove", *left, quiet=True)
-
-
-def remove_corrupt(lock: Path) -> None:
-    """Remove a lock file of DVC's that is no JSON: DVC was killed in writing it, and could not go on with it."""
-    with suppress(FileNotFoundError):
-        try:
-            json.loads(lock.read_bytes())
-        except ValueError:
-            lock.unlink()

@@ -8,6 +8,7 @@ row for each run is added to metrics/search.csv: commit it, so that others can c
 that are there with the same code are not trained again.
 """
 
+import re
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -53,34 +54,38 @@ def main() -> None:
     base: Changes = {}
     if options.experiment:
         base = plan.find_experiment(plan.experiments(plan.load()), options.experiment).changes
-    runs = {describe(changes): base | changes for changes in combinations(options.params)}
-    rows = run_missing(runs, options.question, runner.select_runner(options, stage="train"))
-    columns = ["run", "validation_accuracy", "validation_loss"]
-    table = pd.DataFrame([{"run": name, **row} for name, row in rows.items()])[columns]
-    print(table.sort_values("validation_accuracy", ascending=False).to_string(index=False))
-    print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")
+    changes = combinations(options.params)
+    runs = {describe(each): base | each for each in changes}
+    trainings = {name: training(each) for name, each in runs.items()}
+    refuse_without_effect(changes[0])
+    recorded = current()
+    missing = {short_name(name, made): runs[name] for name, made in trainings.items() if made not in recorded}
+    print(f"{len(runs)} runs, of which {len(runs) - len(missing)} are recorded already")
+    run_all = runner.select_runner(options, stage="train")
+    try:
+        with open_repo() as repo:
+            for run in run_all(repo, missing):
+                record({"question": options.question, "changes": describe(missing[run]), **result(repo, run)})
+    finally:  # what there is, if some runs have failed
+        print_recorded(trainings)
 
 
-def run_missing(runs: dict[str, Changes], question: str, run_all: runner.Runner) -> dict[str, dict[Any, Any]]:
-    """Train what is not recorded with the current code yet; returns the row of each run in the record, by its name.
+def print_recorded(trainings: dict[str, Training]) -> None:
+    """Print those that are recorded with the current code, in descending order of the validation accuracy.
 
-    runs: by name, with the params that each changes.
+    trainings: by the changes that the command line names.
     """
     recorded = current()
-    trainings = {name: training(changes) for name, changes in runs.items()}
-    rows = {name: recorded[made] for name, made in trainings.items() if made in recorded}
-    missing = {
-        f"{name.replace('=', '-').replace(' ', '-')}-{made.recipe}": name
-        for name, made in trainings.items()
-        if name not in rows
-    }
-    print(f"{len(runs)} runs, of which {len(rows)} are recorded already")
-    with open_repo() as repo:
-        for run in run_all(repo, {run: runs[name] for run, name in missing.items()}):
-            name = missing[run]
-            rows[name] = {"question": question, "changes": describe(runs[name]), **result(repo, run)}
-            record(rows[name])
-    return rows
+    rows = [{"run": name, **recorded[made]} for name, made in trainings.items() if made in recorded]
+    if rows:
+        table = pd.DataFrame(rows)[["run", "validation_accuracy", "validation_loss"]]
+        print(table.sort_values("validation_accuracy", ascending=False).to_string(index=False))
+        print(f"{paths.SEARCH}: commit it; it shows how a recipe was selected")
+
+
+def short_name(changes: str, training: Training) -> str:
+    """The name of a run in DVC's queue, which is that of a file as well and so must not be long."""
+    return f"{re.sub('[= ]', '-', changes)[:100]}-{training.recipe}-{training.seed}"
 
 
 def combinations(values: list[str]) -> list[Changes]:
@@ -96,6 +101,19 @@ def combinations(values: list[str]) -> list[Changes]:
     except (DvcException, HydraException) as error:
         raise UserError(" ".join(str(error).split())) from None
     return [dict(change.split("=", 1) for change in sweep) for sweep in sweeps]
+
+
+def refuse_without_effect(changes: Changes) -> None:
+    """Refuse params that no stage up to train reads.
+
+    Raises:
+        UserError: there is one.
+    """
+    stages = load_yaml(paths.DVC_YAML)["stages"]
+    read = {param for stage in STAGES for param in stages[stage]["params"]}
+    for key in changes:
+        if not read & {key, key.partition(".")[0]}:
+            raise UserError(f"{key} has no effect on {' and '.join(STAGES)}, so none on what a search compares")
 
 
 def describe(changes: Changes) -> str:

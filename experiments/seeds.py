@@ -31,16 +31,26 @@ def main() -> None:
     options = parser.parse_args()
     load_params()  # an invalid params.yaml is reported now, not by the first run
     recipe = seeds.recipe(load_yaml(PARAMS))
-    with open_repo() as repo:
-        for _ in train(repo, {recipe: {}}, options.count, runner.select_runner(options)):
-            pass
-    runs = current(recipe)
+    run_all = runner.select_runner(options)
+    try:
+        with open_repo() as repo:
+            for _ in train(repo, {recipe: {}}, options.count, run_all):
+                pass
+    finally:  # what there is, if some runs have failed
+        runs = of_this_code(recipe)
+        print_scores(runs)
     if runs.empty:
         raise UserError(f"the code has changed since these trainings began, whose scores are in {seeds.path(recipe)}")
-    accuracy = runs["accuracy"]
-    print(runs[["seed", "validation_accuracy", "accuracy", "loss"]].round(4).to_string(index=False))
-    print(f"test accuracy: {mean_and_sd(accuracy.mean(), accuracy.std(), len(runs))}")
     print(f"{seeds.path(recipe)}: commit it; reviews of these params use it")
+
+
+def print_scores(runs: pd.DataFrame) -> None:
+    """Print the scores of each run, and the mean of the test accuracies if there are several runs."""
+    if not runs.empty:
+        print(runs[["seed", "validation_accuracy", "accuracy", "loss"]].round(4).to_string(index=False))
+    if len(runs) > 1:
+        accuracy = runs["accuracy"]
+        print(f"test accuracy: {mean_and_sd(accuracy.mean(), accuracy.std(), len(runs))}")
 
 
 def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) -> Iterator[str]:
@@ -51,8 +61,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
     missing = {
         f"seed-{seed}-of-{recipe}": (recipe, seed)
         for recipe in recipes
-        for seed in range(1, count + 1)
-        if seed not in set(current(recipe)["seed"])
+        for seed in sorted(set(range(1, count + 1)) - set(of_this_code(recipe)["seed"]))
     }
     changes = {run: recipes[recipe] | {"train.seed": seed} for run, (recipe, seed) in missing.items()}
     for run in run_all(repo, changes):
@@ -61,7 +70,7 @@ def train(repo: Repo, recipes: dict[str, Changes], count: int, run_all: Runner) 
         yield recipe
 
 
-def current(recipe: str) -> pd.DataFrame:
+def of_this_code(recipe: str) -> pd.DataFrame:
     """The runs in a recipe's table that belong to the code of the working tree.
 
     Their data follow from the recipe and the code, and may be others than those of the working tree.

@@ -5,13 +5,15 @@
 DVC trusts its cache and what it has hashed before: a file that a disk damaged is checked out and called up to date, and
 a stage that makes it again ends with the damaged copy. This computes the hash of everything in the cache, and of every
 output that DVC calls up to date. It removes what has another hash, and copies into the cache again what is still there
-as an output. An output that DVC itself calls modified is left alone.
+as an output. An output that DVC itself calls modified is left alone. A corrupt lock file of DVC is removed as well.
 """
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dvc.repo import Repo
@@ -33,11 +35,13 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--quiet", action="store_true", help="print nothing if nothing is damaged")
     quiet = parser.parse_args().quiet
-    with open_repo() as repo, repo.lock, only_stage():  # neither DVC nor a stage changes the outputs meanwhile
-        removed = 0
-        for path in remove_damaged(repo):
-            print(f"{os.path.relpath(path)} was damaged: removed")
-            removed += 1
+    removed = 0
+    with open_repo() as repo:
+        remove_corrupt(Path(repo.tmp_dir, "rwlock"))
+        with repo.lock, only_stage():  # neither DVC nor a stage changes the outputs meanwhile
+            for path in remove_damaged(repo):
+                print(f"{os.path.relpath(path)} was damaged: removed")
+                removed += 1
     if removed:
         print("dvc repro makes again what was removed; dvc pull fetches it from the remote, if there is one")
     elif not quiet:
@@ -63,6 +67,15 @@ def remove_damaged(repo: Repo) -> Iterator[Path]:
             yield Path(out.fs_path)
         elif out.changed_cache():
             out.commit(relink=False)
+
+
+def remove_corrupt(lock: Path) -> None:
+    """Remove a lock file of DVC's that is no JSON: DVC was killed in writing it, and could not go on with it."""
+    with suppress(FileNotFoundError):
+        try:
+            json.loads(lock.read_bytes())
+        except ValueError:
+            lock.unlink()
 
 
 def _is_object(path: Path) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from classifier import tables
 from classifier.errors import UserError
 from experiments import __main__, apply, cluster, dvc_queue, plan, search, table
-from experiments.seeds import current
+from experiments.seeds import of_this_code
 from project import paths, seeds
 from project.seeds import recipe
 from project.significance import LEVEL, compare
@@ -115,6 +115,29 @@ def test_a_run_of_a_search_is_recognized_by_its_recipe_and_seed() -> None:
         search.training({"model.dropout": "2"})
 
 
+def test_a_search_refuses_params_without_effect_on_what_it_compares() -> None:
+    search.refuse_without_effect({"prepare.seed": "2", "model.dropout": "0.2", "train.seed": "2", "augment.shift": "1"})
+    for key in ("evaluate.flip_average", "plot.mistakes", "dataset.sources"):
+        with pytest.raises(UserError, match=rf"^{key} has no effect on prepare and train, so none on what a search"):
+            search.refuse_without_effect({"train.seed": "2", key: "1"})
+
+
+def test_the_name_of_a_run_is_short_and_its_own() -> None:
+    changes = " ".join(f"train.key_{number}=0.123456" for number in range(100))
+    names = {search.short_name(changes, search.Training("0123456789ab", seed)) for seed in (1, 2)}
+    assert len(names) == 2
+    assert all(len(name) < 128 and re.fullmatch(r"[\w.-]+", name) for name in names)
+
+
+def test_an_experiment_that_is_not_that_of_the_table_is_noticed() -> None:
+    experiments = {each.name: each for each in plan.experiments(plan.load())}
+    (row, *_) = [row for row in table.read() if row.name == "flipped"]
+    of_the_table = experiments["flipped"].model_copy(update={"recipe": row.recipe})
+    assert not apply.is_another_recipe(of_the_table)
+    assert apply.is_another_recipe(of_the_table.model_copy(update={"recipe": experiments["resnet"].recipe}))
+    assert not apply.is_another_recipe(of_the_table.model_copy(update={"name": "new"}))
+
+
 def test_a_damaged_record_of_searches_is_restored_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths.SEARCH.parent.mkdir()
@@ -184,15 +207,6 @@ def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
         with pytest.raises(UserError, match=message):
             __main__.main()
-
-
-@pytest.mark.parametrize(("content", "kept"), [("{}", True), ('{"a": ', False), ("", False)])
-def test_a_lock_that_dvc_was_killed_in_writing_is_removed(tmp_path: Path, content: str, kept: bool) -> None:
-    lock = tmp_path / "rwlock"
-    dvc_queue.remove_corrupt(lock)
-    lock.write_text(content)
-    dvc_queue.remove_corrupt(lock)
-    assert lock.exists() == kept
 
 
 def test_the_error_without_ray_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,7 +391,7 @@ def test_only_runs_of_the_current_code_count(page: Path, monkeypatch: pytest.Mon
 def test_the_committed_table_is_that_of_the_seeds() -> None:
     wanted, rows = plan.load(), table.read()
     listed = plan.experiments(wanted)
-    complete = {each.name: runs for each in listed if len(runs := current(each.recipe)) >= wanted.seeds}
+    complete = {each.name: runs for each in listed if len(runs := of_this_code(each.recipe)) >= wanted.seeds}
     expected = table.update(rows, listed, complete)
     message = "python -m experiments --table updates it"
     assert [list(row) for row in rows] == [pytest.approx(list(row), abs=1e-6) for row in expected], message
@@ -392,17 +406,16 @@ def test_the_recipes_are_in_the_record_of_their_selection() -> None:
 
 
 def test_the_documented_selection_is_that_of_the_record() -> None:
+    """Each row of the page has the accuracies of its question, and others only of the same experiment."""
     runs = search.read()
-    accuracies = {
-        family: {f"{value:.2%}"[:-1] for value in runs["validation_accuracy"][runs["question"].str.startswith(family)]}
-        for family in ("three-epochs", "flipped")
-    }
+    runs["accuracy"] = [f"{value:.2%}"[:-1] for value in runs["validation_accuracy"]]
     page = paths.EXPERIMENTS_PAGE.read_text(encoding="utf-8")
-    answers = re.findall(r"^\| (three-epochs|flipped): .* \| (.*) \|$", page, re.MULTILINE)
-    quoted = {family: set[str]() for family in accuracies}
-    for family, answer in answers:
-        quoted[family] |= set(re.findall(r"\d\d\.\d\d", answer))
-    assert quoted == accuracies
+    answers = re.findall(r"^\| (([a-z-]+): .*\?) \| (.*) \|$", page, re.MULTILINE)
+    assert len(answers) > 10
+    for question, experiment, answer in answers:
+        quoted = set(re.findall(r"\d\d\.\d\d", answer))
+        assert set(runs["accuracy"][runs["question"] == question]) <= quoted, question
+        assert quoted <= set(runs["accuracy"][runs["question"].str.startswith(f"{experiment}:")]), question
 
 
 @pytest.mark.parametrize(
@@ -511,6 +524,14 @@ def test_a_search_is_recorded_and_classifies_no_test_image(project: Project) -> 
     again = project.run(*command, "--experiment", "flipped").stdout
     assert "2 runs, of which 2 are recorded already" in again
     assert len(pd.read_csv(project.folder / paths.SEARCH)) == 2
+
+    fractions = "prepare.validation_fraction=choice(1.0e-9,0.2)"
+    failing = project.run("python", "-m", "experiments.search", fractions, "--question", "How many?", check=False)
+    assert failing.returncode == 1
+    assert re.search(r"^ *prepare\.validation_fraction=0\.2 +[01]\.\d+ ", failing.stdout, re.MULTILINE)
+    assert re.search(
+        "^error: experiments.search: prepare.validation_fraction-1.*e-.* failed", failing.stderr, re.MULTILINE
+    )
 
 
 @pytest.mark.slow

@@ -274,3 +274,12 @@ def test_what_a_remote_damaged_is_not_pulled(project: Project, tmp_path: Path) -
     assert not copy.exists() and not Path("made/file").exists()
     repro()
     assert_whole()
+
+
+@pytest.mark.parametrize(("content", "kept"), [("{}", True), ('{"a": ', False), ("", False)])
+def test_a_lock_that_dvc_was_killed_in_writing_is_removed(tmp_path: Path, content: str, kept: bool) -> None:
+    lock = tmp_path / "rwlock"
+    integrity.remove_corrupt(lock)
+    lock.write_text(content)
+    integrity.remove_corrupt(lock)
+    assert lock.exists() == kept

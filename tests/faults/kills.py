@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from itertools import islice, pairwise
 from pathlib import Path
 
-from experiments.dvc_queue import remove_corrupt
+from project.integrity import remove_corrupt
 from tests.conftest import Project
 from tests.faults.outcome import Outcome
 
