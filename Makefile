@@ -133,6 +133,7 @@ lock: $(VENV)/installed  ## Lock the newest versions of all dependencies, with h
 # the hash of setuptools, which builds the one package without a wheel. The stamp file is written last, so that an
 # interrupted installation starts again. uv trusts the certificates of the system, as pip does.
 INSTALL := $(VENV)/bin/uv pip install --system-certs --python $(PY) --require-hashes --build-constraint requirements.txt
+INSTALLED_EXTRAS := $(notdir $(wildcard $(VENV)/extra-*))
 $(VENV)/installed: requirements.txt requirements/uv.txt
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || \
 		{ echo 'error: Python 3.11, 3.12 or 3.13 is required; set PYTHON=…' >&2; exit 1; }
@@ -141,6 +142,7 @@ $(VENV)/installed: requirements.txt requirements/uv.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	$(INSTALL) --requirement requirements.txt
 	@touch $@
+	$(if $(INSTALLED_EXTRAS),$(MAKE) $(INSTALLED_EXTRAS))
 
 $(VENV)/extra-%: requirements/%.txt $(VENV)/installed
 	$(INSTALL) --no-deps --requirement requirements/$*.txt

@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from classifier.errors import UserError
+from project import sources
 from project.integrity import remove_corrupt
 from project.repository import at_revision, dvc
 
@@ -43,7 +44,10 @@ def run(repo: Repo, runs: dict[str, Changes], jobs: int = 1, stage: str = "", *,
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C
-    os.environ["CHECKPOINTS"] = str(Path(repo.tmp_dir, "checkpoints"))  # for the workers
+    os.environ |= {  # for the workers
+        "CHECKPOINTS": str(Path(repo.tmp_dir, "checkpoints")),
+        "DATASET_SOURCES": sources.for_a_copy(),
+    }
     try:
         for name, changes in runs.items():
             dvc(

@@ -112,13 +112,20 @@ def draw_test(pictures: Collection, fraction: float, seed: int) -> tuple[Collect
     Of pictures that have become the same image, all are in the same split: a model must not be tested on images that it
     has seen.
     """
-    originals = np.arange(len(pictures.paths))
-    for places in _copies(pictures.images):
-        originals[places] = places[0]
+    originals = _originals(pictures.images)
     distinct = np.unique(originals)
     _, drawn = split_stratified(pictures.labels[distinct], fraction, seed)
     in_test = np.isin(originals, distinct[drawn])
     return pictures.select(np.flatnonzero(~in_test)), pictures.select(np.flatnonzero(in_test))
+
+
+def shuffle(pictures: Collection, seed: int) -> Collection:
+    """Pictures in random order, in which those that have become the same image stand together."""
+    order = np.random.default_rng(seed).permutation(len(pictures.paths))
+    originals = _originals(pictures.images)
+    first = np.full(len(order), len(order))  # for each original, where in the order the first of its copies is
+    np.minimum.at(first, originals, np.argsort(order))
+    return pictures.select(np.argsort(first[originals], kind="stable"))
 
 
 def check(training: Collection, test: Collection, class_names: list[str]) -> None:
@@ -168,6 +175,14 @@ def _copies(images: NDArray[np.uint8]) -> list[list[int]]:
     for place, image in enumerate(images):
         places.setdefault(image.tobytes(), []).append(place)
     return [equal for equal in places.values() if len(equal) > 1]
+
+
+def _originals(images: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """For each image, the position of the first one that is equal."""
+    originals = np.arange(len(images))
+    for places in _copies(images):
+        originals[places] = places[0]
+    return originals
 
 
 def _absent(pictures: Collection, class_names: list[str]) -> list[str]:

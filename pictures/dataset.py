@@ -67,7 +67,7 @@ def main() -> None:
     training, test = converted
     collection.check(training, test, class_names)
     # In random order, because prepare.split: last takes the last images for the validation
-    training = training.select(np.random.default_rng(options.seed).permutation(len(training.paths)))
+    training = collection.shuffle(training, options.seed)
     save(name, class_names, training, test, origin)
 
     print(

@@ -8,8 +8,8 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from classifier.errors import UserError
+from project import cli
 
-OF_THE_SYSTEM = {"Thumbs.db", "desktop.ini"}  # in folders of pictures, beside hidden files
 Result = TypeVar("Result")
 
 LISTED = 5  # errors of files in one message
@@ -30,7 +30,9 @@ def visible(folder: Path) -> list[Path]:
         UserError: it is not a folder, or cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in OF_THE_SYSTEM]
+        found = [
+            path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in cli.OF_THE_SYSTEM
+        ]
     except OSError as error:
         raise UserError(f"{one_line(folder)}: {error.strerror or error}") from None
     return sorted(found)

@@ -22,9 +22,9 @@ from classifier import artifacts, model_file, runtime, tables
 from classifier import figures as classifier_figures
 from classifier.errors import UserError
 from classifier.notation import percent
-from classifier.params import Params, load_params
+from classifier.params import PARAMS, Params, load_params, load_yaml
 from pictures import convert, figures, files, likeness
-from project import cli, paths
+from project import cli, paths, seeds, snapshot
 from stages import evaluate
 
 TABLE, FIGURE = "predictions.csv", "predictions.png"
@@ -45,6 +45,8 @@ def main() -> None:
     params = load_params()
     cli.check_replaceable(options.output, (TABLE, FIGURE), "earlier predictions")
     shape = image_shape(options.model)
+    if options.model == paths.MODEL and paths.DVC_LOCK.exists():
+        check_classes(params)
     found, errors = files.pictures_in(options.paths)
     images, unreadable = files.for_each(found, lambda path: convert.load(path, shape))
     if images:
@@ -69,6 +71,23 @@ def image_shape(model: Path) -> tuple[int, int]:
     except Exception as error:  # of any kind: the file can have any content
         reason = " ".join((str(error) or type(error).__name__).split())
         raise UserError(f"{model} is not a model of this pipeline ({reason:.200}); make repro trains one") from None
+
+
+def check_classes(params: Params) -> None:
+    """Check that the pipeline's model has the classes of params.yaml, which it does not contain itself.
+
+    Raises:
+        UserError: it was trained with others, or is not that of dvc.lock.
+    """
+    lock = load_yaml(paths.DVC_LOCK)["stages"]
+    if (trained := seeds.model(lock)) is None:
+        return
+    if snapshot.md5(paths.MODEL.read_bytes()) != trained:
+        raise UserError(
+            f"{paths.MODEL} is not the model of {paths.DVC_LOCK}; dvc checkout restores it, make repro trains"
+        )
+    if lock["train"].get("params", {}).get(str(PARAMS), {}).get("dataset.classes") != params.dataset.classes:
+        raise UserError(f"{paths.MODEL} was trained with other classes than those of {PARAMS}; make repro trains again")
 
 
 def predict(images: dict[Path, NDArray[np.uint8]], model: Path, params: Params, output: Path) -> None:

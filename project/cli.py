@@ -37,6 +37,9 @@ def number(kind: type[int] | type[float], low: float, high: float = float("inf")
     return number
 
 
+OF_THE_SYSTEM = {".DS_Store", ".directory", "Thumbs.db", "desktop.ini"}  # which file managers write into folders
+
+
 def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
     """Check that a folder that is to be replaced has no other files than the given ones.
 
@@ -46,7 +49,7 @@ def check_replaceable(folder: Path, names: Iterable[str], what: str) -> None:
         UserError: it has others, or is not a folder.
     """
     if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - set(names))
+        others = sorted({path.name for path in folder.iterdir()} - OF_THE_SYSTEM - set(names))
     else:
         others = [folder.name] if folder.exists() else []
     if others:

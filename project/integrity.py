@@ -36,12 +36,11 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true", help="print nothing if nothing is damaged")
     quiet = parser.parse_args().quiet
     removed = 0
-    with open_repo() as repo:
+    with open_repo() as repo, repo.lock, only_stage():  # neither DVC nor a stage changes the outputs meanwhile
         remove_corrupt(Path(repo.tmp_dir, "rwlock"))
-        with repo.lock, only_stage():  # neither DVC nor a stage changes the outputs meanwhile
-            for path in remove_damaged(repo):
-                print(f"{os.path.relpath(path)} was damaged: removed")
-                removed += 1
+        for path in remove_damaged(repo):
+            print(f"{os.path.relpath(path)} was damaged: removed")
+            removed += 1
     if removed:
         print("dvc repro makes again what was removed; dvc pull fetches it from the remote, if there is one")
     elif not quiet:

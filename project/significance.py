@@ -56,7 +56,8 @@ class Change(NamedTuple):
 
         Satterthwaite, An approximate distribution of estimates of variance components, Biometrics Bulletin 2 (1946).
         """
-        return self.seeds_degrees * ((self.seeds + self.images) / self.seeds) ** 2 if self.seeds else math.inf
+        share = self.seeds / (self.seeds + self.images) if self.seeds else 0.0
+        return self.seeds_degrees / share**2 if share**2 else math.inf  # a small share squared can be 0
 
     @property
     def p(self) -> float:

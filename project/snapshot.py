@@ -232,6 +232,8 @@ def _parsed(kind: TypeAdapter[Any], path: Path) -> Any:
     content = load_yaml(path)
     if isinstance(content, dict) and "vars" in content:
         raise UserError(f"{path.name}: vars: not supported")
+    if "${" in str(content):
+        raise UserError(f"{path.name}: ${{…}}: not supported")
     try:
         return kind.validate_python(content.get("stages", {}) if isinstance(content, dict) else content)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""Reproduce HEAD in a fresh clone with an empty cache, and compare every output with the committed one.
+"""Reproduce a commit in a fresh clone with an empty cache, and compare every output with the committed one.
 
-    python -m project.verify
+    python -m project.verify [REVISION]
 
 Prints a table of the outputs and one verdict. The exit status is 1 if that is *different*:
 
@@ -14,7 +14,6 @@ Where hashes differ, it lists the operations whose results differ on this CPU, f
 
 import json
 import os
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -25,8 +24,7 @@ from ruamel.yaml import YAML
 
 from classifier import tables
 from classifier.notation import percent
-from classifier.params import PARAMS, load_params
-from project import cli, paths
+from project import cli, paths, sources
 from project.repository import dvc, git
 
 TOLERANCE = 0.01  # of losses and scores; two runs whose last bits differ were seen to differ by 0.002
@@ -35,16 +33,18 @@ NOT_SCORES = {"best_epoch", "arithmetic"}  # a position on a flat curve, and a h
 
 
 def main() -> None:
-    cli.parser(__doc__).parse_args()
+    parser = cli.parser(__doc__)
+    parser.add_argument("revision", nargs="?", default="HEAD", metavar="REVISION", help="default HEAD")
+    revision = parser.parse_args().revision
     with tempfile.TemporaryDirectory(prefix="verify-") as temporary:
         clone, committed = Path(temporary, "clone"), Path(temporary, "committed")
-        head = git("rev-parse", "HEAD", check=True)
+        head = git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}", check=True)
         for folder in (clone, committed):
             git("clone", "--quiet", git("rev-parse", "--show-toplevel", check=True), str(folder), check=True)
             git("checkout", "--quiet", "--detach", head, folder=folder, check=True)
         print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
         dvc("cache", "dir", "--local", str(Path(temporary, "cache")), folder=clone)  # whatever the user's own settings
-        os.environ.setdefault("DATASET_SOURCES", _sources(clone))
+        os.environ["DATASET_SOURCES"] = sources.for_a_copy()
         dvc("repro", "--force", folder=clone)
         sys.exit(report(committed, clone))
 
@@ -101,12 +101,6 @@ def agreement(committed: Path, reproduced: Path) -> float:
         pd.read_csv(path, dtype=str, keep_default_na=False)["predicted"] for path in (committed, reproduced)
     )
     return float((before == after).mean()) if len(before) == len(after) else 0.0
-
-
-def _sources(clone: Path) -> str:
-    """The sources of the dataset for a run in a clone: folders by their absolute paths, as git may not track them."""
-    sources = load_params(clone / PARAMS).dataset.sources
-    return shlex.join(str(Path(source).resolve()) if Path(source).is_dir() else source for source in sources)
 
 
 def _json(path: Path) -> Any:

@@ -15,7 +15,7 @@ JUDGES = (  # what a review runs, but for modules that stages run as well
 )  # fmt: skip
 ENVIRONMENT = (  # no deps, but all stages run with them; Python looks for every module in the top folder first
     "requirements.txt", "requirements/cuda.txt", "stages/__main__.py", "project/cli.py", "project/lock.py",
-    ":(glob)*.py", ":(glob)*/__init__.py",
+    ":(glob)*.py", ":(glob)*/__init__.py", "*.so", "*.pyc",
 )  # fmt: skip
 REASONS = 5  # of stale results, in a note
 

@@ -89,7 +89,8 @@ def compared_curves(histories: dict[str, pd.DataFrame], title: str) -> Figure:
     figure, panels = figures.curve_axes(title)
     for score, axes in panels.items():
         for (name, history), colour, line in zip(histories.items(), (BLUE, ORANGE), ("-o", "--s"), strict=False):
-            axes.plot(history["epoch"], history[f"val_{score}"], line, markersize=3, color=colour, label=name)
+            label = f" {name}" if name.startswith("_") else name  # Matplotlib leaves out labels that begin with _
+            axes.plot(history["epoch"], history[f"val_{score}"], line, markersize=3, color=colour, label=label)
         for history in histories.values():
             figures.mark_saved(axes, history, score, "model saved: last epoch")
         axes.set_ylabel(f"validation {axes.get_ylabel()}")

@@ -41,7 +41,7 @@ def looks(before: Revision, after: Revision) -> Looks:
 def _blobs(*revisions: str) -> set[str]:
     """The hashes in git of the tables of predictions that the commits of some revisions have added."""
     log = git_offline(
-        "log", "--full-history", "--format=", "--raw", "--no-abbrev",
+        "-c", "log.showRoot=true", "log", "--full-history", "--format=", "--raw", "--no-abbrev",
         "--diff-merges=separate", "--no-show-signature", "--no-follow",  # whatever the user's settings are
         *revisions, "--", PREDICTIONS,
     )  # fmt: skip

@@ -154,6 +154,8 @@ def _parse(files: Snapshot, folder: Path) -> Revision:
     params, stages, locked = description = describe(folder)
     classes = [str(name) for name in params["dataset"]["classes"]]
     predictions = tables.read_predictions(folder / paths.PREDICTIONS, classes)
+    if not predictions["loss"].between(0, seeds.LARGEST_LOSS).all():
+        raise ValueError(f"{paths.PREDICTIONS} has a loss that is out of its range")
     mistakes = folder / paths.MISTAKES
     scores.read(folder / paths.SCORES)  # no report uses them, but an invalid file is no result
     seeds_tables, unusable = seeds.read_all(folder / paths.SEEDS)

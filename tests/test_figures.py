@@ -201,15 +201,15 @@ def test_learning_curves_of_any_length_have_whole_epochs_as_ticks(epochs: int) -
 
 
 def test_compared_curves_show_the_validation_scores_only() -> None:
-    runs = {"main": history(3, 2, 1), "smoothed": history(2, 1)}
+    runs = {"main": history(3, 2, 1), "_smoothed": history(2, 1)}
     figure = compared_curves(runs, "Curves")
     for axes, score in zip(figure.axes, ("loss", "accuracy"), strict=True):
         first, second, *saved = axes.lines
-        for line, run in ((first, "main"), (second, "smoothed")):
+        for line, run in ((first, "main"), (second, "_smoothed")):
             np.testing.assert_allclose(np.asarray(line.get_ydata()), runs[run][f"val_{score}"])
         assert [np.asarray(mark.get_xdata()).tolist() for mark in saved] == [[3], [2]]
         assert axes.get_ylabel().startswith(f"validation {score}")
-    assert legend_texts(figure) == ["main", "smoothed", "model saved: last epoch"]
+    assert legend_texts(figure) == ["main", " _smoothed", "model saved: last epoch"]
 
 
 def test_per_class_scores_have_one_bar_per_class_and_score() -> None:

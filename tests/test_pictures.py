@@ -3,6 +3,7 @@
 import base64
 import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from classifier.errors import UserError
 from classifier.notation import percent
 from classifier.params import load_params
 from pictures import block, convert, dataset, files, likeness, predict
-from project import cli, paths
+from project import cli, paths, snapshot
 from tests import idx
 from tests.conftest import ROOT, Project, is_untested_cpu
 
@@ -398,6 +399,27 @@ def test_pictures_are_classified_and_a_broken_one_is_reported(untrained: Path) -
         assert figure.width > 1000 and figure.height > 1000
 
 
+def test_classes_of_another_model_are_not_used(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(untrained)
+    save(Path("a.png"), t_shirt())
+    params, model = load_params(), "models/model.keras"
+
+    def write_lock(md5: str, classes: list[str]) -> None:
+        train = {"outs": [{"path": model, "md5": md5}], "params": {"params.yaml": {"dataset.classes": classes}}}
+        Path("dvc.lock").write_text(json.dumps({"stages": {"train": train}}))
+
+    of_the_file = snapshot.md5(Path(model).read_bytes())
+    write_lock("0" * 32, params.dataset.classes)
+    assert "model.keras is not the model of dvc.lock; dvc ch" in failure(monkeypatch, predict.main, "a.png")
+    write_lock(of_the_file, params.dataset.classes[::-1])
+    assert "model.keras was trained with other classes than" in failure(monkeypatch, predict.main, "a.png")
+    write_lock(of_the_file, params.dataset.classes)
+    predict.check_classes(params)
+    Path("dvc.lock").write_text("stages: {}")
+    predict.check_classes(params)
+    Path("dvc.lock").unlink()
+
+
 def test_predictions_replace_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -406,7 +428,7 @@ def test_predictions_replace_nothing_else(
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions/mine.txt").touch()
     assert "mine.txt, which is not part of earlier predictions" in failure(monkeypatch, predict.main, "a.png")
-    (tmp_path / "predictions/mine.txt").unlink()
+    (tmp_path / "predictions/mine.txt").rename(tmp_path / "predictions/.DS_Store")
     assert "models/model.keras is missing" in failure(monkeypatch, predict.main, "a.png")
     (tmp_path / "broken.keras").write_bytes(b"PK")
     assert "not a model of this pipeline" in failure(monkeypatch, predict.main, "a.png", "--model", "broken.keras")
@@ -584,6 +606,8 @@ def test_pictures_of_the_same_image_are_in_one_split(photos: Photos, capsys: pyt
     train, test = ({image.tobytes() for image in split.images} for split in photos.splits().values())
     assert len(train) == len(test) == 10
     assert not train & test
+    in_order = [image.tobytes() for image in photos.splits()["train"].images]
+    assert len(list(itertools.groupby(in_order))) == 10, "copies stand together"
     line = r"note: pictures that become the same image: 20 \(photos/a/0-0.png = photos/a/0-1.png = .*, …\)\n"
     printed = capsys.readouterr().out
     assert re.search(line, printed)

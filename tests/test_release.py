@@ -9,6 +9,7 @@ import pytest
 
 from classifier.params import load_params
 from project import model_card, paths
+from project.text import escape
 from tests.conftest import ROOT, Project
 
 
@@ -17,7 +18,7 @@ def test_the_model_card_is_that_of_the_committed_results(monkeypatch: pytest.Mon
     text = model_card.model_card()
     assert paths.MODEL_CARD.read_text(encoding="utf-8") == text, "python -m project.model_card writes it"
     for name in load_params(ROOT / "params.yaml").dataset.classes:
-        assert f"| {name} | " in text
+        assert f"| {escape(name)} | " in text
 
 
 @pytest.mark.slow

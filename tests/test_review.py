@@ -469,11 +469,22 @@ def test_correct_images_that_are_not_those_of_the_predictions_are_refused(projec
         ("params.yaml", "mistakes: 25", f"mistakes: {'m' * 50_000}", "params.yaml has a value that is too long"),
         ("params.yaml", "seed: 1                     # of the initial", "seed: .inf  # of", "convert float infinity"),
         ("dvc.yaml", "outs:\n      - data/raw", "outs:\n      - data/raw: abc", "dvc.yaml: stages.fetch.outs"),
+        ("dvc.yaml", "fetch --raw", "fetch ${x} --raw", "dvc.yaml: [$]{…}: not supported"),
     ],
 )  # fmt: skip
 def test_values_that_no_stage_writes_are_refused(project: Project, path: str, old: str, new: str, reason: str) -> None:
     edit(path, old, new)
     with pytest.raises(UserError, match=rf"^the results of workspace are not what the stages write: .*{reason}"):
+        read(WORKSPACE)
+
+
+@pytest.mark.parametrize("loss", ["1e100", "-1e-9"])
+def test_a_loss_that_cannot_be_is_refused(project: Project, loss: str) -> None:
+    rows = paths.PREDICTIONS.read_text().splitlines()
+    column = rows[0].split(",").index("loss")
+    cells = rows[1].split(",")
+    edit(str(paths.PREDICTIONS), rows[1], ",".join([*cells[:column], loss, *cells[column + 1 :]]))
+    with pytest.raises(UserError, match=r"metrics/predictions\.csv has a loss that is out of its range"):
         read(WORKSPACE)
 
 

@@ -43,6 +43,12 @@ def points(difference: float, seeds: float, images: float, degrees: float = math
     return Change(0.9, 0.9 + difference / 100, (seeds / 100) ** 2, (images / 100) ** 2, degrees)
 
 
+@pytest.mark.parametrize(("seeds", "images"), [(1e-300, 1e-5), (1e-5, 1e192), (1e-320, 0)])
+def test_extreme_variances_do_not_overflow(seeds: float, images: float) -> None:
+    low, high = Change(0, 1, seeds, images, 4).interval()
+    assert math.isfinite(low) and math.isfinite(high)
+
+
 class Reference:
     """The method of docs/review.md in plain Python, image by image."""
 

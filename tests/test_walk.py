@@ -93,15 +93,19 @@ def test_two_branches_with_different_results_are_merged(project: Project) -> Non
         project.git("checkout", "-q", branch)
         project.set_params(**{param: value})
         project.dvc("repro")
+        project.run(sys.executable, "-m", "project.model_card")
         project.git("commit", "-qam", f"{param} {value}")
     output = run_commands(project, code_block("docs/team-work.md", "git merge other-branch"))
     conflicts = set(re.findall(r"^CONFLICT .* in (\S+)$", output, re.MULTILINE))
     assert {"dvc.lock", "metrics/predictions.csv"} <= conflicts
-    assert {path.split("/")[0] for path in conflicts} == {"dvc.lock", "metrics", "plots"}
+    assert {path.split("/")[0] for path in conflicts - {"docs/model-card.md"}} == {"dvc.lock", "metrics", "plots"}
     assert project.git("log", "-1", "--format=%s") == "Merge other-branch"
     params = (project.folder / "params.yaml").read_text()
     assert "dropout: 0.3" in params
     assert "batch_size: 64" in params
+    card = (project.folder / "docs/model-card.md").read_text()
+    project.run(sys.executable, "-m", "project.model_card")
+    assert (project.folder / "docs/model-card.md").read_text() == card
     assert up_to_date(project)
 
 

@@ -50,6 +50,7 @@ TEXTS = st.sampled_from(
         f"[x]({SERVER}/x)", f"ssh://127.0.0.1/{SERVER}", "s3://bucket/x", "@everyone", "<!--", "-->", "|", "`", "$x_$",
         "../../../etc/passwd", "/etc/passwd", "/dev/zero", "file:///etc/passwd", "remote://storage/x", "${x}", "a\nb",
         "", "\x1b[2J", "\u202e", "\ud800", "nan", "x" * 5000, "--output=/tmp/x", "\0", "NA", "0" * 400,
+        "1e100", "-1e200", "1e-100",
     ]
 )  # fmt: skip
 VALUES = st.recursive(
