@@ -3,8 +3,8 @@
     GITHUB_REPOSITORY=owner/name GITHUB_TOKEN=… python -m review.comment OWNER:BRANCH report/report.md
 
 A comment cannot contain the pictures; --pictures gives the address of the page that has them. If there is no report,
-the comment says so, and an earlier verdict does not stay. Only the standard library
-is needed: the job whose token may write installs nothing.
+the comment says so, and an earlier verdict does not stay. The report of another commit than the pull request's last one
+(--commit) is not posted. Only the standard library is needed: the job whose token may write installs nothing.
 """
 
 import argparse
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("branch", metavar="OWNER:BRANCH")
     parser.add_argument("report", type=Path, metavar="REPORT")
+    parser.add_argument("--commit", metavar="SHA", help="the commit of the report")
     parser.add_argument("--pictures", metavar="URL", default="")
     parser.add_argument("--author", metavar="LOGIN", default=AUTHOR, help=f"who comments; default {AUTHOR}")
     options = parser.parse_args()
@@ -39,6 +40,9 @@ def main() -> None:
     pulls = api("GET", f"{repository}/pulls?state=open&head={urllib.parse.quote(options.branch)}")
     if not pulls:
         sys.exit(f"error: review.comment: {options.branch} has no open pull request")
+    if options.commit not in (None, pulls[0]["head"]["sha"]):
+        print(f"{options.commit} is not the last commit of {options.branch}: its report is not posted")
+        return
     comments = f"{repository}/issues/{pulls[0]['number']}/comments"
     if options.report.is_file():
         text = comment(options.report.read_text(encoding="utf-8", errors="replace"), options.pictures)

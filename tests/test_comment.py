@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 from tests.servers import Quiet, serve
 
 PULL_REQUEST = 7
+LAST_COMMIT = "c" * 40
 BOT = "github-actions[bot]"
 
 
@@ -31,7 +32,7 @@ class GitHub(Quiet, BaseHTTPRequestHandler):
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path == "/repos/team/project/pulls":
             found = query == {"state": "open", "head": "somebody:a/branch#1"}
-            self.answer([{"number": PULL_REQUEST}] if found else [])
+            self.answer([{"number": PULL_REQUEST, "head": {"sha": LAST_COMMIT}}] if found else [])
         elif url.path == f"/repos/team/project/issues/{PULL_REQUEST}/comments":
             size, page = int(query["per_page"]), int(query["page"])
             self.answer(self.comments[size * (page - 1) : size * page])
@@ -72,10 +73,15 @@ def github() -> Iterator[tuple[type[GitHub], str]]:
         yield handler, url
 
 
-def post(url: str, report: Path, branch: str = "somebody:a/branch#1", token: str = "secret") -> str:
+def post(
+    url: str, report: Path, branch: str = "somebody:a/branch#1", token: str = "secret", commit: str = LAST_COMMIT
+) -> str:
     """Run the command and return its error message, which is empty if it succeeds."""
     result = subprocess.run(
-        [sys.executable, "-S", "-m", "review.comment", branch, str(report), "--pictures", "https://example.org/run"],
+        [
+            sys.executable, "-S", "-m", "review.comment", branch, str(report), "--commit", commit,
+            "--pictures", "https://example.org/run",
+        ],
         cwd=ROOT, capture_output=True, text=True,
         env=os.environ | {"GITHUB_API_URL": url, "GITHUB_REPOSITORY": "team/project", "GITHUB_TOKEN": token},
     )  # fmt: skip
@@ -110,6 +116,12 @@ def test_a_review_that_failed_replaces_an_earlier_verdict(github: tuple[type[Git
     assert post(url, report.with_name("nothing.md")) == ""
     (ours,) = server.comments
     assert ours["body"] == f"{comment.MARKER}\n**There is no report** of the last commit: https://example.org/run\n"
+
+
+def test_the_report_of_an_earlier_commit_is_not_posted(github: tuple[type[GitHub], str], report: Path) -> None:
+    server, url = github
+    assert post(url, report, commit="a" * 40) == ""
+    assert server.calls == []
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])

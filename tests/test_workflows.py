@@ -36,7 +36,9 @@ def test_the_workflow_that_can_write_runs_code_of_the_default_branch_only() -> N
     checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
     assert [step["with"] for step in checkouts] == [{"persist-credentials": False}]  # no ref: the default branch
     commands = [step["run"] for step in job["steps"] if "run" in step]
-    assert commands == ['python3 -m review.comment "$BRANCH" "$RUNNER_TEMP/report/report.md" --pictures "$RUN"']
+    assert commands == [
+        'python3 -m review.comment "$BRANCH" "$RUNNER_TEMP/report/report.md" --commit "$COMMIT" --pictures "$RUN"'
+    ]
 
 
 def test_the_makefile_has_the_targets_that_the_workflows_call() -> None:
