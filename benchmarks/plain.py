@@ -18,17 +18,17 @@ from project.verdict import training_operations
 
 def main(folder: Path, epochs: int) -> None:
     images = np.load(folder / "images.npy").astype("float32")[..., None] / 255
-    labels = keras.utils.to_categorical(np.load(folder / "labels.npy"), 10)
+    labels = keras.utils.to_categorical(np.load(folder / "labels.npy"))
     model = keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
+            keras.Input(images.shape[1:]),
             layers.Conv2D(32, 3, activation="relu"),
             layers.MaxPooling2D(2),
             layers.Conv2D(64, 3, activation="relu"),
             layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dropout(0.5),
-            layers.Dense(10, activation="softmax"),
+            layers.Dense(labels.shape[1], activation="softmax"),
         ]
     )
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])

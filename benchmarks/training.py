@@ -26,6 +26,7 @@ from project.paths import TRAINING_SPLIT
 TURNS = 5
 RECIPE = {  # of benchmarks.plain, as far as it determines the speed
     "model.architecture": "cnn", "model.standardize": False, "train.optimizer": "adam", "train.batch_size": 128,
+    "train.weight_decay": 0, "runtime.precision": "float32",
     "augment.flip": False, "augment.shift": 0, "augment.erase": 0,
 }  # fmt: skip
 PLAIN, PIPELINE, PEAK = "plain Keras", "this pipeline", "matrix product"
@@ -72,6 +73,8 @@ def main() -> None:
         section, key = name.split(".")
         if params[section][key] != value:
             raise UserError(f"the plain script has {name}: {value}, and {PARAMS} {params[section][key]}")
+    if not TRAINING_SPLIT.is_dir():
+        raise UserError(f"{TRAINING_SPLIT} is missing; dvc repro prepare makes it")
     if not hasattr(os, "sched_setaffinity"):
         raise UserError("this system cannot give a process one core; Linux can")
     every = sorted(os.sched_getaffinity(0))

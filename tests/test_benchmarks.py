@@ -16,6 +16,7 @@ from tests.conftest import ROOT, Project
     [
         ("augment__flip", True, "the plain script has augment.flip: False, and params.yaml True"),
         ("model__architecture", "resnet", "the plain script has model.architecture: cnn, and params.yaml resnet"),
+        ("dataset__name", "the same recipe", "data/prepared/train is missing; dvc repro prepare makes it"),
     ],
 )
 def test_another_recipe_is_not_compared_with_the_plain_script(
