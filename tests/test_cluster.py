@@ -112,7 +112,7 @@ def test_a_search_on_the_cluster_records_the_runs_that_do_not_fail(project: Proj
     project.git("checkout", "-q", ".")
     result = project.run(sys.executable, "-m", *search, check=False)
     assert result.returncode == 1
-    failed = r"prepare\.validation_fraction-1e-09-train\.epochs-1-\w{12}"
+    failed = r"prepare\.validation_fraction-1e-09-train\.epochs-1-\w{12}-1"
     assert re.search(rf"error: experiments\.search: {failed} failed", result.stderr)
     assert "for training and 0 for validation" in result.stderr + result.stdout
     (row,) = pd.read_csv(project.folder / "metrics/search.csv").to_dict("records")
