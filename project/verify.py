@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 
 from classifier import tables
 from classifier.notation import percent
+from classifier.params import PARAMS
 from project import cli, paths, sources
 from project.repository import dvc, git
 
@@ -44,7 +45,7 @@ def main() -> None:
             git("checkout", "--quiet", "--detach", head, folder=folder, check=True)
         print(f"Reproducing {head[:10]} in a fresh clone with an empty cache", flush=True)
         dvc("cache", "dir", "--local", str(Path(temporary, "cache")), folder=clone)  # whatever the user's own settings
-        os.environ["DATASET_SOURCES"] = sources.for_a_copy()
+        os.environ["DATASET_SOURCES"] = sources.for_a_copy(clone / PARAMS)
         dvc("repro", "--force", folder=clone)
         sys.exit(report(committed, clone))
 
